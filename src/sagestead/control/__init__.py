@@ -1,0 +1,1 @@
+"""The control plane: one short function per API operation, and the reconciler."""

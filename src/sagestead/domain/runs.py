@@ -1,0 +1,93 @@
+"""A run: one process of one instance or job, and the folder that it works in.
+
+The folder (made by the engine, filled by control before the start, read by control after the end):
+
+    spec.json          the RunSpec
+    model.tar.gz       the model artifact, for `serve` and `transform`
+    opt-ml/            what a container sees as /opt/ml (worker/layout.py)
+    transform.json     a TransformTask, for `transform`
+    transform-result.json   a TransformResult, when it ended
+    data-log           the platform's own log lines of a transform
+    log                standard output and error, both
+    lock               locked while the process lives
+    ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
+    failure            one paragraph saying why, when it failed
+    exit.json          {"code": int, "at": seconds}, when it ended under supervision
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Role = Literal["serve", "train", "transform"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to run.
+
+    Attributes:
+        owner: ARN of the resource that wants it.
+        role: what the process does.
+        entry: `module:function` of the algorithm: `load` for serve and transform, `train` for train
+            (signatures in worker/contract.py).
+        image: image URI as the client wrote it.
+        environment: the container's environment (client's values and the platform's).
+        threads: how many threads the algorithm may use.
+        digest: SHA-256 of model.tar.gz in hex; the worker refuses another.
+    """
+
+    owner: str
+    role: Role
+    entry: str
+    image: str
+    environment: dict[str, str] = field(default_factory=dict)
+    threads: int = 1
+    digest: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form stored in spec.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> RunSpec:
+        """Read the form stored in spec.json."""
+        return cls(**value)
+
+
+class RunPhase(StrEnum):
+    """Life of a run, as seen from outside."""
+
+    STARTING = "starting"
+    READY = "ready"
+    EXITED = "exited"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What can be seen of a run.
+
+    Attributes:
+        run_id: identity, chosen by the owner: `kind/…/ordinal`, deterministic.
+        phase: STARTING: the process lives; READY: it serves at `address`; EXITED: ended with
+            `exit_code` (negative: signal number); LOST: ended unsupervised (power loss, kill of the tree).
+        spec: what was asked.
+        attempt: how often it was started, from 1.
+        started_at: seconds since the epoch.
+        ended_at: the same, once EXITED.
+        address: path of the Unix socket of a `serve` run that is READY.
+        failure: the worker's own paragraph, if it wrote one.
+    """
+
+    run_id: str
+    phase: RunPhase
+    spec: RunSpec
+    attempt: int = 1
+    started_at: float = 0.0
+    ended_at: float | None = None
+    exit_code: int | None = None
+    address: str | None = None
+    failure: str | None = None

@@ -1,0 +1,1 @@
+"""Amazon S3's REST-XML protocol over the object store."""

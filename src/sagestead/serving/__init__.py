@@ -1,0 +1,1 @@
+"""One invocation from request to response: route table, choice of variant and instance."""

@@ -1,0 +1,1 @@
+"""The SQL store: every resource, route, key and log line."""

@@ -1,0 +1,1 @@
+"""How AWS writes it down: bytes to meaning and back."""

@@ -1,0 +1,1 @@
+"""What runs inside the process of one instance or one job. Knows nothing of the control plane."""

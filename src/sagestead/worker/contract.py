@@ -1,0 +1,64 @@
+"""What an algorithm offers to the process that runs it.
+
+An entry point is named `module:function` in the RunSpec. For `serve` and `transform` it is a `Load`, for
+`train` a `Train`. The worker finds it by name, so that the floors below the algorithms never import them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sagestead.worker.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One request to a model, as a container sees it (spec: container-contract.md section 2)."""
+
+    body: bytes
+    content_type: str | None = None
+    accept: str | None = None
+    custom_attributes: str | None = None
+    target_model: str | None = None
+    inference_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the container answers: an HTTP status, a content type and a body."""
+
+    status: int
+    content_type: str
+    body: bytes
+    custom_attributes: str | None = None
+
+
+class Model(Protocol):
+    """A loaded model. Law: `invoke` never raises for bad input; it answers with a 4xx status and a text."""
+
+    def invoke(self, invocation: Invocation) -> Answer:
+        """Answer one request. Called from one thread at a time, unless `parallel` says otherwise."""
+        ...
+
+
+class Load(Protocol):
+    """Entry point of role `serve` and `transform`: read the model from `/opt/ml/model`."""
+
+    def __call__(self, model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
+        """Return the model; raise `ModelRefused` with a sentence when it cannot be read."""
+        ...
+
+
+class Train(Protocol):
+    """Entry point of role `train`: read the layout's input, write its model and output."""
+
+    def __call__(self, layout: Layout, image: str, threads: int) -> int:
+        """Return the exit code; on failure write `layout.failure` first."""
+        ...
+
+
+class ModelRefused(Exception):  # noqa: N818 - it says no, in a sentence for FailureReason
+    """The model cannot be loaded; the text is one sentence for the endpoint's FailureReason."""
