@@ -69,7 +69,7 @@ class Resources(Protocol):
 
     Law: an acknowledged write survives power loss. `update` and `delete` name the resource as it was read
     and raise `Stale` when anyone wrote it since (or when a lease is held and `seen.lease` is not its token);
-    so of two writers one wins. `page` with keyset tokens never repeats or skips a row that existed throughout.
+    of two writers one wins. `page` with keyset tokens never repeats or skips a row that existed throughout.
     """
 
     def create(self, draft: Resource) -> Resource:
