@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagestead.domain.metrics import built_in_metric_definitions, extract, regex_fault
+
+
+def test_definition_is_written_as_aws_writes_it() -> None:
+    assert {
+        "Name": "validation:auc",
+        "Regex": r".*\[[0-9]+\].*#011validation-auc:([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?).*",
+    } in built_in_metric_definitions()
+
+
+def test_a_round_gives_its_metrics_and_no_others() -> None:
+    line = "[9]#011train-rmse:0.12345#011train-rmsle:1e-05#011validation-rmse:2"
+    assert dict(extract(built_in_metric_definitions(), line)) == {
+        "train:rmse": 0.12345,
+        "train:rmsle": 1e-05,
+        "validation:rmse": 2.0,
+    }
+    assert extract(built_in_metric_definitions(), "[9]\ttrain-rmse:0.1") == []
+    assert extract(built_in_metric_definitions(), "[9]#011train-logloss:nan") == []
+
+
+def test_own_expressions_are_searched_anywhere_in_the_line() -> None:
+    own = [{"Name": "loss", "Regex": "loss=([0-9.]+)"}, {"Name": "alt", "Regex": ".*a=(1)|.*b=(.*)"}]
+    assert extract(own, "epoch 3 loss=0.25;") == [("loss", 0.25)]
+    assert extract(own, "loss=1.2.3") == []
+    assert extract(own, "a=1") == [("alt", 1.0)]
+
+
+def test_very_long_lines_are_not_searched() -> None:
+    assert extract(built_in_metric_definitions(), "[1]#011train-auc:0.5" + " " * 8192) == []
+
+
+@pytest.mark.parametrize(
+    ("regex", "fault"), [("(", "not a regular"), ("loss", "captures nothing"), ("l=(.)", None)]
+)
+def test_faulty_expressions_are_named(regex: str, fault: str | None) -> None:
+    found = regex_fault(regex)
+    assert found is fault or re.search(str(fault), str(found))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([d["Name"] for d in built_in_metric_definitions()]),
+            st.floats(allow_nan=False, allow_infinity=False),
+        ),
+        unique_by=lambda pair: pair[0],
+    ),
+    st.integers(0, 10**6),
+)
+def test_whatever_is_printed_is_read_back(metrics: list[tuple[str, float]], number: int) -> None:
+    line = f"[{number}]" + "".join(f"#011{name.replace(':', '-', 1)}:{value!r}" for name, value in metrics)
+    assert dict(extract(built_in_metric_definitions(), line)) == dict(metrics)
