@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagestead.wire.frames import (
+    FRAME_LIMIT,
+    AnswerFrame,
+    BrokenFrame,
+    Decoder,
+    Frame,
+    GoodbyeFrame,
+    PingFrame,
+    RequestFrame,
+    encode,
+)
+
+IDS = st.integers(0, 2**32 - 1)
+TEXTS = st.none() | st.text(max_size=40)
+FRAMES: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(RequestFrame, IDS, st.binary(max_size=80), TEXTS, TEXTS, TEXTS, TEXTS, TEXTS),
+    st.builds(AnswerFrame, IDS, st.integers(0, 65535), st.text(max_size=40), st.binary(max_size=80), TEXTS),
+    st.builds(PingFrame, IDS),
+    st.builds(GoodbyeFrame, IDS),
+)
+
+
+def test_a_request_has_these_bytes() -> None:
+    frame = RequestFrame(7, b"1,2", content_type="text/csv", inference_id="x")
+    assert encode(frame) == (
+        b"\x00\x00\x00\x1b\x01\x00\x00\x00\x07\x00\x08text/csv" + b"\xff\xff" * 3 + b"\x00\x01x" + b"1,2"
+    )
+
+
+def test_an_answer_has_these_bytes() -> None:
+    frame = AnswerFrame(7, 200, "text/csv", b"0.5", None)
+    assert encode(frame) == b"\x00\x00\x00\x16\x02\x00\x00\x00\x07\x00\xc8\x00\x08text/csv\xff\xff0.5"
+
+
+@given(frames=st.lists(FRAMES, max_size=6), cuts=st.lists(st.integers(0, 600), max_size=8))
+def test_frames_survive_any_cutting_of_the_stream(frames: list[Frame], cuts: list[int]) -> None:
+    stream = b"".join(map(encode, frames))
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    decoder = Decoder()
+    seen = [frame for a, b in itertools.pairwise(edges) for frame in decoder.feed(stream[a:b])]
+    assert seen == frames
+    assert decoder.pending == 0
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_give_frames_or_one_refusal(data: bytes) -> None:
+    decoder = Decoder(limit=128)
+    try:
+        decoder.feed(data)
+    except BrokenFrame:
+        return
+    assert decoder.pending <= 128 + 4
+
+
+@given(frame=FRAMES, position=st.integers(4, 200), flip=st.integers(1, 255))
+def test_a_changed_byte_is_a_frame_or_one_refusal(frame: Frame, position: int, flip: int) -> None:
+    data = bytearray(encode(frame))
+    data[min(position, len(data) - 1)] ^= flip
+    try:
+        seen = Decoder().feed(bytes(data))
+    except BrokenFrame:
+        return
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\x00\x00\x00\x04\x03\x00\x00\x00\x00", b"\xff\xff\xff\xff\x01\x00\x00\x00\x01"],
+    ids=["shorter than its head", "four gigabytes"],
+)
+def test_a_length_outside_the_limits_is_refused_before_anything_is_kept(head: bytes) -> None:
+    with pytest.raises(BrokenFrame, match="bytes"):
+        Decoder().feed(head)
+
+
+def test_what_is_too_large_is_not_encoded() -> None:
+    with pytest.raises(BrokenFrame, match="at most"):
+        encode(RequestFrame(1, bytes(FRAME_LIMIT)))
+    with pytest.raises(BrokenFrame, match="text of 70000"):
+        encode(RequestFrame(1, b"", content_type="x" * 70000))
+    with pytest.raises(BrokenFrame, match="UTF-8"):
+        encode(RequestFrame(1, b"", content_type="\ud800"))
