@@ -1,0 +1,322 @@
+"""One connection: bytes to requests, answers to bytes.
+
+Rule: requests of a connection are answered one after another, in order; nothing that a client does makes the
+loop wait or memory grow without bound. Identity never carries over: every request is handed to the app whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from sagestead.domain.errors import Refusal
+from sagestead.frontdoor.body import InboundBody
+from sagestead.frontdoor.head import (
+    answer_head,
+    body_length,
+    check_field,
+    check_host,
+    check_target,
+    has_body,
+    refuse,
+)
+from sagestead.wire.http import Headers, Request, Response, Stream
+
+if TYPE_CHECKING:
+    from sagestead.frontdoor.server import FrontDoor
+
+log = logging.getLogger(__name__)
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+INCOMPLETE = "The connection ended before the whole body arrived."
+
+
+class Connection(asyncio.Protocol):
+    """An accepted socket. Callbacks named `on_…` are httptools'."""
+
+    def __init__(self, door: FrontDoor) -> None:
+        self.door = door
+        self.limits = door.limits
+        self.secure = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.transport: asyncio.Transport | None = None
+        self.queue: deque[tuple[Request, InboundBody, bool]] = deque()
+        self.task: asyncio.Task[None] | None = None
+        self.arriving: InboundBody | None = None
+        self.writable: asyncio.Future[None] | None = None
+        self.reading = True
+        self.in_head = False
+        self.broken = False  # nothing more is read
+        self.ended = False  # the connection is closed once the waiting requests are answered
+        self.progress_at = door.clock()
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._head_size = 0
+
+    # -- the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register with the door, or be turned away when it is full."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.secure = transport.get_extra_info("sslcontext") is not None
+        if not self.door.admit(self):
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what depends on the client: unread bodies and the answer under way."""
+        del exc
+        self.transport = None
+        self.door.leave(self)
+        if self.arriving is not None:
+            self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
+        self.queue.clear()
+        self.resume_writing()
+        if self.task is not None:
+            self.task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; a request that it refuses is answered and the connection closed."""
+        if self.broken:
+            return
+        self.progress_at = self.door.clock()
+        try:
+            self.parser.feed_data(data)
+            if self.in_head:
+                self._count(len(data))
+        except httptools.HttpParserUpgrade:
+            self.broken = self.ended = True  # the request is answered as it stands, and the connection closed
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._break(cause if isinstance(cause, Refusal) else refuse("The request is malformed."))
+        except httptools.HttpParserError:
+            self._break(refuse("The request is not well-formed HTTP/1.1."))
+
+    def eof_received(self) -> bool:
+        """Keep the socket open for the answer under way when the client has only finished sending."""
+        if self.arriving is not None:
+            self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
+        self.broken = self.ended = True
+        return self.task is not None
+
+    def pause_writing(self) -> None:
+        """The client does not read: answers wait."""
+        self.writable = self.door.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self.writable is not None and not self.writable.done():
+            self.writable.set_result(None)
+        self.writable = None
+        self.progress_at = self.door.clock()
+
+    # -- the parser
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        self.in_head = True
+        self._target, self._fields, self._head_size = b"", [], 0
+        self.head_since = self.door.clock()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._target += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field, or a trailer field (which is checked and dropped)."""
+        self._count(len(name) + len(value))
+        check_field(name, value)
+        if self.in_head:
+            self._fields.append((name, value))
+            if len(self._fields) > self.limits.fields:
+                raise refuse(f"The request has more than {self.limits.fields} header fields.", 431)
+
+    def _count(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > self.limits.head:
+            raise refuse(f"The request head is longer than {self.limits.head} bytes.", 431)
+
+    def on_headers_complete(self) -> None:
+        """Check the head and hand the request over; its body follows."""
+        self.in_head = False
+        self._head_size = 0
+        if self.parser.get_http_version() not in {"1.1", "1.0"}:
+            raise refuse("Only HTTP/1.1 is spoken here.", 505)
+        headers = Headers(self._fields)
+        check_target(self._target, self.limits)
+        check_host(headers)
+        method = self.parser.get_method().decode("latin-1")
+        length = body_length(headers, method)
+        expects = (headers.get("expect") or "").lower() == "100-continue"
+        body = InboundBody(self._flow, self._continue if expects else _nothing)
+        path, _, query = self._target.partition(b"?")
+        request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id())
+        self.arriving = body
+        if len(self.queue) >= self.limits.pipelined:
+            raise refuse("Too many requests are waiting on this connection.", 503)
+        self.queue.append((request, body, self.parser.should_keep_alive()))
+        self._next()
+        self._flow()
+
+    def on_body(self, data: bytes) -> None:
+        """Take body bytes."""
+        if self.arriving is not None:
+            self._head_size = 0
+            self.arriving.feed(data)
+            self._flow()
+
+    def on_message_complete(self) -> None:
+        """End the body."""
+        if self.arriving is not None:
+            self.arriving.finish()
+            self.arriving = None
+
+    # -- flow
+
+    def _flow(self) -> None:
+        """Read from the socket while the waiting bytes and requests are few."""
+        if self.transport is None:
+            return
+        waiting = self.arriving.waiting if self.arriving is not None else 0
+        wanted = waiting < self.limits.buffered and len(self.queue) < self.limits.pipelined // 2
+        if wanted and not self.reading:
+            self.transport.resume_reading()
+        elif not wanted and self.reading:
+            self.transport.pause_reading()
+        self.reading = wanted
+
+    def _continue(self) -> None:
+        if self.transport is not None and self.arriving is not None and not self.arriving.waiting:
+            self.transport.write(CONTINUE)
+
+    def _break(self, refusal: Refusal) -> None:
+        """Answer a malformed request (after those before it) and read no more."""
+        self.broken = True
+        if self.arriving is not None:
+            self.arriving.fail(refusal)
+            if not self.queue:
+                return
+        body = InboundBody(_nothing, _nothing)
+        body.finish()
+        bad = Request("GET", b"", b"", Headers(), body, 0, self.secure, self.door.new_id())
+        self.queue.append((bad, body, False))
+        self.refusal = refusal
+        self._next()
+
+    # -- answers
+
+    def _next(self) -> None:
+        if self.task is None and self.queue and self.transport is not None:
+            self.task = self.door.loop.create_task(self._serve(*self.queue.popleft()))
+
+    async def _serve(self, request: Request, body: InboundBody, keep: bool) -> None:  # noqa: FBT001 - from the queue
+        try:
+            response = await self._answer(request)
+            keep = keep and not self.door.draining and self._can_keep(request, body)
+            keep = keep and not (self.ended and not self.queue)
+            await self._write(request, response, keep=keep)
+            if keep:
+                await self._read_away(body)
+            elif self.transport is not None:
+                self.transport.close()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("request %s: the answer was cut off", request.request_id)
+            if self.transport is not None:
+                self.transport.abort()
+        finally:
+            self.task = None
+            self.progress_at = self.door.clock()
+            self._flow()
+            self._next()
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self.door.app(request) if request.raw_path else malformed(self.refusal)
+        except Refusal as refusal:
+            return malformed(refusal)
+
+    def _can_keep(self, request: Request, body: InboundBody) -> bool:
+        """A connection is kept when its next request can be found: the rest of the body is here or small."""
+        if body.complete:
+            return True
+        if self.broken or (not body.started and "expect" in request.headers):
+            return False
+        return request.content_length is not None and request.content_length <= self.limits.leftover
+
+    async def _read_away(self, body: InboundBody) -> None:
+        async for _ in body.chunks():
+            pass
+
+    async def _write(self, request: Request, response: Response, *, keep: bool) -> None:
+        if self.transport is None:
+            return
+        head = answer_head(response, method=request.method, date=self.door.dates.now(), keep=keep)
+        if not has_body(response, request.method):
+            self.transport.write(head)
+        elif isinstance(response.body, Stream):
+            self.transport.write(head)
+            await self._write_stream(response.body)
+        else:
+            self.transport.write(head + response.body)
+            await self._drained()
+
+    async def _write_stream(self, stream: Stream) -> None:
+        chunked = stream.length is None
+        sent = 0
+        async for part in stream.chunks:
+            if self.transport is None:
+                return
+            if part:
+                sent += len(part)
+                self.transport.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+                await self._drained()
+        if self.transport is None:
+            return
+        if chunked:
+            self.transport.write(b"0\r\n\r\n")
+        elif sent != stream.length:
+            raise RuntimeError(f"the answer has {sent} bytes instead of {stream.length}")
+
+    async def _drained(self) -> None:
+        if self.writable is not None:
+            await self.writable
+        self.progress_at = self.door.clock()
+
+    # -- time
+
+    def tick(self, now: float) -> None:
+        """Close the connection when the client is too slow or has been idle for long."""
+        if self.transport is None:
+            return
+        if self.in_head:
+            late = now - self.head_since > self.limits.head_time
+        elif self.arriving is not None or self.writable is not None:
+            late = self.reading and now - self.progress_at > self.limits.stall_time
+        else:
+            late = self.task is None and now - self.progress_at > self.limits.idle_time
+        if late:
+            self.transport.abort()
+
+    def idle(self) -> bool:
+        """True when no request is being read or answered."""
+        return self.task is None and not self.queue and not self.in_head and self.arriving is None
+
+
+def malformed(refusal: Refusal) -> Response:
+    """Return the answer to what could not be read as a request: no service, hence no service's error form."""
+    body = f"{refusal.sentence}\n".encode()
+    return Response(refusal.status, [("Content-Type", "text/plain; charset=utf-8")], body)
+
+
+def _nothing() -> None:
+    return
+
+
+ConnectionFactory = Callable[[], Connection]

@@ -1,0 +1,34 @@
+"""What a client may make the front door hold: every size, count and time that it controls is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one front door. Sizes in bytes, times in seconds.
+
+    Attributes:
+        target: longest request target (path and query).
+        head: longest request head, and longest trailer section.
+        fields: most header fields.
+        pipelined: most requests of one connection that wait behind the one being answered.
+        buffered: body bytes held before reading from the socket stops.
+        leftover: most unread body bytes that are read away to keep a connection.
+        connections: most connections at once; more are closed at once.
+        head_time: from the first byte of a head to its end.
+        idle_time: between requests of a connection.
+        stall_time: without any progress of a body or an answer.
+    """
+
+    target: int = 32 * 1024
+    head: int = 64 * 1024
+    fields: int = 200
+    pipelined: int = 64
+    buffered: int = 512 * 1024
+    leftover: int = 256 * 1024
+    connections: int = 10_000
+    head_time: float = 20.0
+    idle_time: float = 120.0
+    stall_time: float = 60.0

@@ -1,0 +1,106 @@
+"""The listening sockets, and the life of the connections: accepted, watched, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Callable
+
+from sagestead.frontdoor.connection import Connection
+from sagestead.frontdoor.head import Dates
+from sagestead.frontdoor.limits import Limits
+from sagestead.wire.http import App
+
+
+class FrontDoor:
+    """Serves one app on one address. Make it inside a running event loop.
+
+    Args:
+        app: answers every request.
+        limits: bounds on what clients may hold.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, app: App, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.app = app
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.loop = asyncio.get_running_loop()
+        self.dates = Dates()
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self._ids = RequestIds()
+        self._server: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def start(
+        self, host: str, port: int, *, reuse_port: bool = False, tls: ssl.SSLContext | None = None
+    ) -> int:
+        """Listen; returns the port (the system's choice when `port` is 0)."""
+        self._server = await self.loop.create_server(
+            lambda: Connection(self), host, port, reuse_port=reuse_port or None, backlog=2048, ssl=tls
+        )
+        self._tick()
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def drain(self, seconds: float) -> None:
+        """Stop listening, let answers under way end (at most `seconds`), then close everything."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        deadline = self.clock() + seconds
+        while self.connections and self.clock() < deadline:
+            for connection in list(self.connections):
+                if connection.idle() and connection.transport is not None:
+                    connection.transport.close()
+            await asyncio.sleep(0.01)
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    def new_id(self) -> str:
+        """Return a fresh request id: a version 4 UUID."""
+        return self._ids.take()
+
+    def admit(self, connection: Connection) -> bool:
+        """Take in a connection, unless the door is full or closing."""
+        if len(self.connections) >= self.limits.connections:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+
+    def _tick(self) -> None:
+        now = self.clock()
+        for connection in list(self.connections):
+            connection.tick(now)
+        self._sweep = self.loop.call_later(1.0, self._tick)
+
+
+class RequestIds:
+    """Version 4 UUIDs cut from a pool of random bytes: a system call every few hundred ids."""
+
+    __slots__ = ("_at", "_pool")
+
+    def __init__(self) -> None:
+        self._pool = ""
+        self._at = 0
+
+    def take(self) -> str:
+        """Return the next id."""
+        if self._at >= len(self._pool):
+            self._pool = os.urandom(8192).hex()
+            self._at = 0
+        h = self._pool[self._at : self._at + 32]
+        self._at += 32
+        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
