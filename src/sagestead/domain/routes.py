@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 
@@ -31,4 +31,4 @@ class RouteTable:
     """All routes at one revision; replaced whole, never changed. Keyed by (account, region, endpoint)."""
 
     revision: int = 0
-    routes: Mapping[tuple[str, str, str], Route] = MappingProxyType({})
+    routes: Mapping[tuple[str, str, str], Route] = field(default_factory=lambda: MappingProxyType({}))

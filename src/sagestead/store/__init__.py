@@ -1,1 +1,17 @@
 """The SQL store: every resource, route, key and log line."""
+
+from sagestead.store.credentials import SqlCredentials
+from sagestead.store.database import Database, UnknownSchema, open_database
+from sagestead.store.logs import SqlLogs
+from sagestead.store.resources import SqlResources
+from sagestead.store.routes import SqlRoutes
+
+__all__ = [
+    "Database",
+    "SqlCredentials",
+    "SqlLogs",
+    "SqlResources",
+    "SqlRoutes",
+    "UnknownSchema",
+    "open_database",
+]

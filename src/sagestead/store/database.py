@@ -1,0 +1,167 @@
+"""One SQLite file that several processes and threads read and write at once.
+
+Rule: a durable write is on the disk before it is acknowledged (WAL, `synchronous=FULL`); every write takes
+the write lock when it begins, so that it never fails half-way; nobody but the owner may read the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sagestead.store.tables import HEAD, counters
+
+BUSY_SECONDS = 10.0
+"""How long a write waits for the writes of other processes."""
+
+
+class UnknownSchema(Exception):  # noqa: N818 - says what the file is, the program is fine
+    """The file was written by a newer version of this program."""
+
+
+class Database:
+    """An open `store.db` whose schema is current."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = _engine(path)
+        self._writing = threading.Lock()
+        self._watching = threading.Lock()
+        self._watch = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._seen: int | None = None
+        self._revision = 0
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Yield a connection that sees one moment of the database."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = True, announce: bool = True) -> Iterator[sa.Connection]:
+        """Yield a connection that alone may write; commits at the end, undoes on an exception.
+
+        `durable` False: may be lost at power loss, in order. `announce`: `revision()` changes.
+        """
+        options = {"begin": "IMMEDIATE", "synchronous": "FULL" if durable else "NORMAL"}
+        engine = self._engine.execution_options(**options)
+        with self._writing, engine.begin() as connection:
+            yield connection
+            if announce:
+                count(connection, "revision")
+
+    def revision(self) -> int:
+        """Return a number that grows with every announced write of any process (microseconds)."""
+        with self._watching:
+            seen = self._watch.execute("PRAGMA data_version").fetchone()[0]
+            if seen != self._seen:
+                row = self._watch.execute("SELECT value FROM counters WHERE name = 'revision'").fetchone()
+                self._seen, self._revision = seen, row[0]
+            return self._revision
+
+    def close(self) -> None:
+        """Close every connection; the database must not be used afterwards."""
+        self._engine.dispose()
+        self._watch.close()
+
+
+def open_database(folder: Path) -> Database:
+    """Open `store.db` in a folder, making or migrating it if need be.
+
+    Raises:
+        UnknownSchema: a newer version of this program wrote it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "store.db"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    if _schema(path) != HEAD:
+        _migrate(path)
+    return Database(path)
+
+
+def count(connection: sa.Connection, name: str) -> int:
+    """Add one to a counter; returns its new value."""
+    statement = (
+        sa.update(counters)
+        .where(counters.c.name == name)
+        .values(value=counters.c.value + 1)
+        .returning(counters.c.value)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def _schema(path: Path) -> str | None:
+    connection = sqlite3.connect(path, BUSY_SECONDS)
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return str(row[0]) if row else None
+    finally:
+        connection.close()
+
+
+def _migrate(path: Path) -> None:
+    """Bring the schema to HEAD; of several processes one does it and the others wait."""
+    with path.with_name("store.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _schema(path) == HEAD:
+            return
+        connection = sqlite3.connect(path, BUSY_SECONDS)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.close()
+        engine = _engine(path)
+        try:
+            with engine.execution_options(begin="IMMEDIATE").begin() as transaction:
+                _upgrade(transaction, path)
+        finally:
+            engine.dispose()
+
+
+def _upgrade(connection: sa.Connection, path: Path) -> None:
+    # Alembic takes a tenth of a second to import, and is needed only when something is to be migrated.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.util import CommandError  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise UnknownSchema(
+            f"{path} was written by a newer version of this program ({error}); upgrade the program, "
+            "or choose another data folder."
+        ) from error
+
+
+def _engine(path: Path) -> sa.Engine:
+    url = sa.URL.create("sqlite+pysqlite", database=str(path))
+    engine = sa.create_engine(
+        url, connect_args={"timeout": BUSY_SECONDS}, pool_size=8, max_overflow=56, pool_timeout=BUSY_SECONDS
+    )
+    sa.event.listen(engine, "connect", _autocommit)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _autocommit(connection: sqlite3.Connection, _: object) -> None:
+    """Keep the driver from opening transactions of its own; `_begin` opens them."""
+    connection.isolation_level = None
+
+
+def _begin(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('synchronous', 'FULL')}")
+    connection.exec_driver_sql(f"BEGIN {options.get('begin', 'DEFERRED')}")

@@ -1,0 +1,1 @@
+"""How `store.db` came to be, step by step: one Alembic revision per change of the tables."""

@@ -1,0 +1,184 @@
+"""Resources in SQL: guarded writes, leases, keyset pages."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from sagestead.domain.resources import Key, Kind, Resource
+from sagestead.ports import AlreadyExists, Change, Clock, Listing, Stale
+from sagestead.store.database import Database
+from sagestead.store.tables import resources
+
+_SORTS = {
+    "name": resources.c.name,
+    "created_at": resources.c.created_at,
+    "status": resources.c.status,
+}
+
+
+class SqlResources:
+    """`Resources` on a `Database`. `clock` gives `modified_at`, in seconds since the epoch."""
+
+    def __init__(self, database: Database, clock: Clock = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, draft: Resource) -> Resource:
+        """Store a new resource (version 1); raise `AlreadyExists` if the name is taken in any case."""
+        modified_at = max(draft.created_at, draft.modified_at)
+        resource = replace(draft, version=1, generation=1, modified_at=modified_at, lease=None)
+        with self._database.write() as connection:
+            taken = connection.execute(sa.select(resources).where(_named(draft.key, exact=False))).first()
+            if taken is not None:
+                raise AlreadyExists(_resource(taken))
+            connection.execute(sa.insert(resources).values(_values(resource)))
+        return resource
+
+    def get(self, key: Key) -> Resource | None:
+        """Return the resource with that exact name, or None."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(resources).where(_named(key, exact=True))).first()
+        return None if row is None else _resource(row)
+
+    def page(self, listing: Listing) -> list[Resource]:
+        """Return up to `limit` resources in order; ties are broken by name, ascending."""
+        sort = _SORTS[listing.sort_by]
+        query = (
+            sa.select(resources)
+            .where(*_filters(listing))
+            .order_by(sort.desc() if listing.descending else sort.asc(), resources.c.name)
+            .limit(listing.limit)
+        )
+        with self._database.read() as connection:
+            return [_resource(row) for row in connection.execute(query)]
+
+    def update(self, seen: Resource, change: Change) -> Resource:
+        """Write a change; `touch` sets `modified_at`. Returns the resource as it is now."""
+        wanted = {"spec": change.spec, "status": change.status, "detail": change.detail, "tags": change.tags}
+        set_now: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        if change.touch:
+            set_now["modified_at"] = max(round(self._clock(), 3), seen.modified_at)
+        if change.new_generation:
+            set_now["generation"] = seen.generation + 1
+        now = replace(seen, version=seen.version + 1, due_at=change.due_at, lease=None, **set_now)
+        with self._database.write() as connection:
+            statement = sa.update(resources).where(*_unchanged(seen))
+            if connection.execute(statement.values(_values(now) | {"leased_until": None})).rowcount != 1:
+                raise Stale(seen.arn)
+        return now
+
+    def delete(self, seen: Resource) -> None:
+        """Remove the resource."""
+        with self._database.write() as connection:
+            if connection.execute(sa.delete(resources).where(*_unchanged(seen))).rowcount != 1:
+                raise Stale(seen.arn)
+
+    def lease(self, holder: str, now: float, seconds: float, limit: int) -> list[Resource]:
+        """Take up to `limit` due resources that nobody holds; each comes with its `lease` token."""
+        free = sa.or_(resources.c.lease.is_(None), resources.c.leased_until <= now)
+        due = sa.select(resources).where(resources.c.due_at <= now, free)
+        with self._database.read() as connection:
+            if connection.execute(due.limit(1)).first() is None:
+                return []
+        token = f"{holder}/{uuid.uuid4()}"
+        with self._database.write(announce=False) as connection:
+            rows = connection.execute(due.order_by(resources.c.due_at, resources.c.id).limit(limit)).all()
+            connection.execute(
+                sa.update(resources)
+                .where(resources.c.id.in_([row.id for row in rows]))
+                .values(lease=token, leased_until=now + seconds)
+            )
+        return [replace(_resource(row), lease=token) for row in rows]
+
+    def revision(self) -> int:
+        """Return a number that differs whenever any process has committed since the last call (cheap)."""
+        return self._database.revision()
+
+
+def _named(key: Key, *, exact: bool) -> sa.ColumnElement[bool]:
+    columns = resources.c
+    place = [columns.kind == key.kind.value, columns.account == key.account, columns.region == key.region]
+    folded = columns.folded == key.name.casefold()
+    return sa.and_(*place, folded, columns.name == key.name) if exact else sa.and_(*place, folded)
+
+
+def _unchanged(seen: Resource) -> list[sa.ColumnElement[bool]]:
+    """Return the guard of a write: nobody wrote, made anew or leased the resource since it was read."""
+    columns = resources.c
+    return [
+        _named(seen.key, exact=True),
+        columns.version == seen.version,
+        columns.created_at == seen.created_at,
+        sa.or_(columns.lease.is_(None), columns.lease == seen.lease),
+    ]
+
+
+def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
+    columns = resources.c
+    found: list[sa.ColumnElement[bool]] = [
+        columns.kind == listing.kind.value,
+        columns.account == listing.account,
+        columns.region == listing.region,
+    ]
+    if listing.name_contains is not None:
+        found.append(sa.func.instr(columns.folded, listing.name_contains.casefold()) > 0)
+    if listing.status is not None:
+        found.append(columns.status == listing.status)
+    if listing.created_after is not None:
+        found.append(columns.created_at >= listing.created_after)
+    if listing.created_before is not None:
+        found.append(columns.created_at < listing.created_before)
+    if listing.modified_after is not None:
+        found.append(columns.modified_at >= listing.modified_after)
+    if listing.modified_before is not None:
+        found.append(columns.modified_at < listing.modified_before)
+    if listing.after is not None:
+        value, name = listing.after
+        sort = _SORTS[listing.sort_by]
+        later = sort < value if listing.descending else sort > value
+        found.append(sa.or_(later, sa.and_(sort == value, columns.name > name)))
+    return found
+
+
+def _values(resource: Resource) -> dict[str, Any]:
+    key = resource.key
+    return {
+        "kind": key.kind.value,
+        "account": key.account,
+        "region": key.region,
+        "folded": key.name.casefold(),
+        "name": key.name,
+        "arn": resource.arn,
+        "spec": resource.spec,
+        "status": resource.status,
+        "detail": resource.detail,
+        "tags": resource.tags,
+        "generation": resource.generation,
+        "version": resource.version,
+        "created_at": resource.created_at,
+        "modified_at": resource.modified_at,
+        "due_at": resource.due_at,
+        "lease": resource.lease,
+    }
+
+
+def _resource(row: sa.Row[Any]) -> Resource:
+    return Resource(
+        key=Key(Kind(row.kind), row.account, row.region, row.name),
+        arn=row.arn,
+        spec=row.spec,
+        status=row.status,
+        detail=row.detail,
+        tags=row.tags,
+        generation=row.generation,
+        version=row.version,
+        created_at=row.created_at,
+        modified_at=row.modified_at,
+        due_at=row.due_at,
+        lease=row.lease,
+    )
