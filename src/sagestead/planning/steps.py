@@ -1,0 +1,179 @@
+"""What a plan is made of.
+
+Rule: a step says what must be true afterwards, so that carrying it out twice does no harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sagestead.domain.resources import Json
+from sagestead.domain.routes import Route
+from sagestead.domain.runs import RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StageInstance:
+    """The model artifact lies in the folder of an endpoint instance.
+
+    `shared` is the run folder in which the generation keeps the bytes it first fetched, `digest` their
+    SHA-256 once it is pinned.
+    """
+
+    run_id: str
+    uri: str | None
+    shared: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageTraining:
+    """The `/opt/ml` tree of a training job is complete."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageTransform:
+    """The objects of a transform job are shared out among its instances; each has its task and its model."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectTraining:
+    """What a training job made is in S3."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectTransform:
+    """The finished outputs of a transform job are in S3."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCheckpoints:
+    """The checkpoints of a training job are in S3 as they are now."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The run's process lives."""
+
+    run_id: str
+    spec: RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The run has been asked to end; `grace` seconds later it is killed."""
+
+    run_id: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Neither the run nor its folder exists; its log lines are kept."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRoute:
+    """The endpoint's requests go there."""
+
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawRoute:
+    """The endpoint takes no requests."""
+
+
+Errand = StageInstance | StageTraining | StageTransform | CollectTraining | CollectTransform | SyncCheckpoints
+"""Steps that may move gigabytes: carried out beside everything else."""
+
+Step = Errand | Launch | Stop | Forget | PublishRoute | WithdrawRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now and what to record afterwards.
+
+    Attributes:
+        steps: in order.
+        status: the resource's status once the steps are done.
+        detail: the resource's detail then.
+        look_again: when to plan anew (seconds since the epoch); None: when something changes.
+        spec: replaces what was asked, when an update is taken back.
+        remove: the resource itself goes.
+    """
+
+    steps: tuple[Step, ...]
+    status: str
+    detail: Json
+    look_again: float | None = None
+    spec: Json | None = None
+    remove: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What staging left in a run's folder.
+
+    Attributes:
+        at: when, in seconds since the epoch.
+        digest: SHA-256 of the model artifact in hex, if there is one.
+        objects: how many input objects a transform instance was given.
+        error: why it cannot start: a sentence for FailureReason.
+    """
+
+    at: float
+    digest: str | None = None
+    objects: int = 0
+    error: str | None = None
+
+    def to_json(self) -> Json:
+        """Return the form stored in the folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Staged:
+        """Read the form stored in the folder."""
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What collecting left in a run's folder.
+
+    Attributes:
+        at: when, in seconds since the epoch.
+        metrics: FinalMetricDataList of a training job.
+        error: why the job failed or its output could not be stored: a sentence for FailureReason.
+    """
+
+    at: float
+    metrics: tuple[Json, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> Json:
+        """Return the form stored in the folder."""
+        return {"at": self.at, "metrics": list(self.metrics), "error": self.error}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Collected:
+        """Read the form stored in the folder."""
+        return cls(value["at"], tuple(value["metrics"]), value["error"])
+
+
+def shown(detail: Json) -> Json:
+    """Return the part of a detail that clients see: keys that do not start with `_`."""
+    return {name: value for name, value in detail.items() if not name.startswith("_")}

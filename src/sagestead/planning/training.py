@@ -1,0 +1,236 @@
+"""What to do next about a training job.
+
+Rule: the secondary status is the phase; each phase has one function here and ends in the next one, in
+`Completed`, `Failed` with a reason, or `Stopped`. The status turns terminal only after the artifacts are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sagestead.domain.images import no_such_image
+from sagestead.domain.instances import threads
+from sagestead.domain.resources import Json, Resource
+from sagestead.domain.runs import RunPhase, RunSpec, RunState
+from sagestead.domain.training import TERMINAL, TrainingStatus, enter
+from sagestead.planning import backoff, failure
+from sagestead.planning.programs import Programs, program_of
+from sagestead.planning.steps import (
+    Collected,
+    CollectTraining,
+    Forget,
+    Launch,
+    Plan,
+    Staged,
+    StageTraining,
+    Step,
+    Stop,
+    SyncCheckpoints,
+)
+
+STOP_GRACE = 120.0
+ATTEMPTS = 3
+LOOK_SECONDS = 5.0
+"""A job under way is looked at this often even when nothing seems to happen."""
+
+DEFAULT_RUNTIME_SECONDS = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What can be seen around a training job.
+
+    Attributes:
+        run: its run, once started.
+        staged: what staging left.
+        collected: what collecting left.
+        busy: True while an errand (staging, collecting, synchronising) is under way.
+        failure: text of /opt/ml/output/failure.
+        lines: last log lines, once the run ended.
+        programs: the programs there are.
+        cores: how many cores the host has.
+    """
+
+    run: RunState | None
+    staged: Staged | None
+    collected: Collected | None
+    busy: bool
+    failure: str | None
+    lines: tuple[str, ...]
+    programs: Programs
+    cores: int
+
+
+def run_id_of(job: Resource) -> str:
+    """Return the id of the job's run."""
+    key = job.key
+    return f"training-job/{key.account}/{key.region}/{key.name}/algo-1"
+
+
+def plan(job: Resource, seen: Observed, now: float) -> Plan:
+    """Return what to do now about a training job."""
+    if job.status in TERMINAL:
+        return _after_end(job, seen)
+    phase: str = job.detail.get("SecondaryStatus", "Starting")
+    if job.status == TrainingStatus.STOPPING and phase != "Uploading":
+        return _stopping(job, seen, now)
+    return _PHASES[phase](job, seen, now)
+
+
+def give_up(job: Resource, reason: str, now: float) -> Plan | None:
+    """Return the plan that ends a job which cannot be carried on; None when it ended already."""
+    if job.status in TERMINAL:
+        return None
+    return _end(job, {**job.detail, "_outcome": {"stage": "Failed", "reason": reason}}, now)
+
+
+def _starting(job: Resource, seen: Observed, now: float) -> Plan:
+    image = job.spec["AlgorithmSpecification"].get("TrainingImage", "")
+    if program_of(seen.programs, image) is None:
+        return give_up(job, f"ClientError: {no_such_image(image)}", now) or _same(job, now)
+    detail = {**enter(job.detail, "Downloading", now), "TrainingStartTime": round(now, 3)}
+    steps = () if seen.staged else (StageTraining(run_id_of(job)),)
+    return Plan(steps, job.status, detail, now if seen.staged else now + LOOK_SECONDS)
+
+
+def _downloading(job: Resource, seen: Observed, now: float) -> Plan:
+    if seen.staged is None:
+        steps = () if seen.busy else (StageTraining(run_id_of(job)),)
+        return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
+    if seen.staged.error is not None:
+        return give_up(job, seen.staged.error[: failure.LIMIT], now) or _same(job, now)
+    return _launch(job, enter(job.detail, "Training", now), seen, now)
+
+
+def _training(job: Resource, seen: Observed, now: float) -> Plan:
+    run = seen.run
+    if run is None:
+        return _launch(job, job.detail, seen, now)
+    if run.phase is RunPhase.LOST and run.attempt < ATTEMPTS:
+        return _launch(job, job.detail, seen, now)
+    if run.phase in backoff.ENDED:
+        detail = {**enter(job.detail, "Uploading", now), "_outcome": _outcome(run, seen)}
+        return Plan((CollectTraining(run.run_id),), job.status, detail, now + LOOK_SECONDS)
+    if now >= _deadline(job):
+        outcome = {"stage": "MaxRuntimeExceeded", "reason": None}
+        detail = {**enter(job.detail, "Stopping", now), "_outcome": outcome}
+        steps: tuple[Step, ...] = (Stop(run.run_id, STOP_GRACE),)
+        return Plan(steps, TrainingStatus.STOPPING, detail, now + LOOK_SECONDS)
+    sync = job.spec.get("CheckpointConfig") is not None and not seen.busy
+    steps = (SyncCheckpoints(run.run_id),) if sync else ()
+    return Plan(steps, job.status, job.detail, min(now + LOOK_SECONDS, _deadline(job)))
+
+
+def _stopping(job: Resource, seen: Observed, now: float) -> Plan:
+    """End what runs, keep what it made."""
+    detail = enter(job.detail, "Stopping", now)
+    detail = {**detail, "_outcome": detail.get("_outcome") or {"stage": "Stopped", "reason": None}}
+    if seen.run is None:
+        return _end(job, detail, now)
+    if seen.run.phase in backoff.ENDED:
+        detail = enter(detail, "Uploading", now)
+        return Plan((CollectTraining(seen.run.run_id),), job.status, detail, now + LOOK_SECONDS)
+    return Plan((Stop(seen.run.run_id, STOP_GRACE),), job.status, detail, now + LOOK_SECONDS)
+
+
+def _uploading(job: Resource, seen: Observed, now: float) -> Plan:
+    if seen.collected is None:
+        steps = () if seen.busy else (CollectTraining(run_id_of(job)),)
+        return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
+    outcome = job.detail.get("_outcome") or {"stage": "Completed", "reason": None}
+    if seen.collected.error is not None and outcome["stage"] != "Failed":
+        outcome = {"stage": "Failed", "reason": seen.collected.error[: failure.LIMIT]}
+    elif job.status == TrainingStatus.STOPPING and outcome["stage"] != "MaxRuntimeExceeded":
+        outcome = {"stage": "Stopped", "reason": None}
+    detail = {**job.detail, "_outcome": outcome}
+    if seen.collected.metrics:
+        detail["FinalMetricDataList"] = list(seen.collected.metrics)
+    return _end(job, detail, now)
+
+
+_PHASES: Mapping[str, Callable[[Resource, Observed, float], Plan]] = MappingProxyType(
+    {
+        "Starting": _starting,
+        "Downloading": _downloading,
+        "Training": _training,
+        "Stopping": _stopping,
+        "Uploading": _uploading,
+    }
+)
+
+_STATUS_OF_STAGE = MappingProxyType(
+    {
+        "Completed": TrainingStatus.COMPLETED,
+        "Failed": TrainingStatus.FAILED,
+        "Stopped": TrainingStatus.STOPPED,
+        "MaxRuntimeExceeded": TrainingStatus.STOPPED,
+    }
+)
+
+
+def _launch(job: Resource, detail: Json, seen: Observed, now: float) -> Plan:
+    step = Launch(run_id_of(job), _run_spec(job, seen))
+    return Plan((step,), job.status, detail, min(now + LOOK_SECONDS, _deadline(job)))
+
+
+def _run_spec(job: Resource, seen: Observed) -> RunSpec:
+    image = job.spec["AlgorithmSpecification"]["TrainingImage"]
+    program = program_of(seen.programs, image)
+    return RunSpec(
+        owner=job.arn,
+        role="train",
+        entry=program.train if program else "",
+        image=image,
+        environment={
+            "TRAINING_JOB_NAME": job.key.name,
+            "TRAINING_JOB_ARN": job.arn,
+            "AWS_REGION": job.key.region,
+            **job.spec.get("Environment", {}),
+        },
+        threads=threads(job.spec["ResourceConfig"]["InstanceType"], seen.cores),
+    )
+
+
+def _outcome(run: RunState, seen: Observed) -> Json:
+    """Say how the job ends, once its artifacts are stored."""
+    if run.phase is RunPhase.LOST:
+        cause = f"InternalServerError: The training process was lost {run.attempt} times. Please try again."
+        return {"stage": "Failed", "reason": failure.with_lines(cause, seen.lines)}
+    if run.exit_code == 0:
+        return {"stage": "Completed", "reason": None}
+    text = seen.failure or run.failure
+    return {"stage": "Failed", "reason": failure.of_algorithm(text, run.exit_code, seen.lines)}
+
+
+def _end(job: Resource, detail: Json, now: float) -> Plan:
+    """The job is over; its run goes at the next look."""
+    outcome = detail["_outcome"]
+    stage, reason = outcome["stage"], outcome["reason"]
+    detail = enter(detail, stage, now, reason if stage == "Failed" else None)
+    detail = {name: value for name, value in detail.items() if name != "_outcome"}
+    if stage == "Failed":
+        detail["FailureReason"] = reason
+    detail["TrainingEndTime"] = round(now, 3)
+    if "TrainingStartTime" in detail:
+        seconds = max(1, round(now - detail["TrainingStartTime"]))
+        detail |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+    return Plan((), _STATUS_OF_STAGE[stage], detail, now)
+
+
+def _after_end(job: Resource, seen: Observed) -> Plan:
+    """Leave nothing behind but the record."""
+    has_folder = seen.run is not None or seen.staged is not None or seen.busy
+    steps = (Forget(run_id_of(job)),) if has_folder else ()
+    return Plan(steps, job.status, job.detail)
+
+
+def _deadline(job: Resource) -> float:
+    limit: float = job.spec.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
+    since: float = job.detail.get("TrainingStartTime", job.created_at)
+    return since + limit
+
+
+def _same(job: Resource, now: float) -> Plan:
+    return Plan((), job.status, job.detail, now + LOOK_SECONDS)
