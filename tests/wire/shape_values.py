@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from sagestead.wire.shapes import INTEGERS, Shape
 DEEPEST = 7
 
 
+@cache
 def fitting(shape: Shape, depth: int = 0) -> st.SearchStrategy[Any]:
     """Return a strategy of values that break no rule of the shape."""
     if shape.kind == "structure":
