@@ -1,0 +1,1 @@
+"""Runs as processes of this machine, forked from a warm zygote."""

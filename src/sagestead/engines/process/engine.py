@@ -1,0 +1,225 @@
+"""Runs as processes of this machine (ports.Engine).
+
+Rules: the files of a run and its lock are the truth, this object only remembers what to look at again; so
+an engine that starts after another died finds every run as it is. One mutex: a run is looked at, started
+and signalled by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from sagestead.domain.runs import RunSpec, RunState
+from sagestead.engines.process import lock
+from sagestead.engines.process.nursery import Nursery, ZygoteLost
+from sagestead.engines.process.observe import Record, observe, read_record
+from sagestead.engines.process.places import Places
+from sagestead.engines.process.watch import Watch
+from sagestead.ports import Clock
+from sagestead.worker.run_folder import RunFolder, read_json, write_json
+
+_FORGET_SECONDS = 10.0
+_LEFT_OVER = ("ready", "failure", "exit", "stop", "transform_result")
+
+
+class EngineFailed(RuntimeError):  # noqa: N818 - says who failed
+    """The machine did not let us start or end a process."""
+
+
+class ProcessEngine:
+    """Starts, watches and ends the processes of runs.
+
+    Args:
+        root: folder of the runs; sockets live beside it or, when its path is long, in a private folder
+            under the system's temporary folder.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        self._clock = clock
+        self._places = Places.prepare(root)
+        self._mutex = threading.Lock()
+        self._nursery = Nursery()
+        self._watch = Watch(self._places.notices, self._look)
+        self._deadlines: dict[Path, float] = {}
+        self._adopted: dict[Path, bool] = {}
+
+    def start(self) -> None:
+        """Start the zygote and take over the runs that live already."""
+        with self._mutex:
+            self._nursery.start()
+            self._adopt()
+        self._watch.start()
+
+    def close(self) -> None:
+        """End the zygote; runs go on, and another engine may take them over."""
+        self._watch.close()
+        with self._mutex:
+            self._nursery.close()
+
+    @property
+    def zygote_id(self) -> int | None:
+        """Process id of the zygote."""
+        return self._nursery.process_id
+
+    def folder(self, run_id: str) -> Path:
+        """Return the run's folder, made if need be."""
+        path = self._places.run(run_id).path
+        path.mkdir(exist_ok=True, mode=0o700)
+        return path
+
+    def ensure(self, run_id: str, spec: RunSpec) -> None:
+        """Start the run unless its process lives.
+
+        Raises:
+            EngineFailed: two zygotes in a row ended before they could start it.
+        """
+        run = RunFolder(self.folder(run_id))
+        with self._mutex:
+            for _ in range(2):
+                held = lock.take(run.lock)
+                if held is None:
+                    return
+                try:
+                    self._begin(run, run_id, spec)
+                    self._nursery.fork(run, self._places.address(run_id), self._places.notices, held)
+                except ZygoteLost:
+                    self._replace_zygote()
+                else:
+                    return
+                finally:
+                    os.close(held)
+        raise EngineFailed(f"the run {run_id} could not be started: the zygote ended twice")
+
+    def stop(self, run_id: str, grace: float) -> None:
+        """Send SIGTERM now and SIGKILL `grace` seconds later; of two deadlines the earlier one holds."""
+        run = self._places.run(run_id)
+        with self._mutex:
+            if not lock.held(run.lock):
+                return
+            asked = read_json(run.stop)
+            deadline = self._clock() + grace
+            if asked is None or asked["deadline"] > deadline:
+                write_json(run.stop, {"deadline": deadline})
+                self._deadlines[run.path] = deadline
+            if (process_id := lock.process_id(run.lock)) is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process_id, signal.SIGTERM)
+
+    def runs(self, owner: str) -> list[RunState]:
+        """Return the runs of a resource, ended ones too, by run id."""
+        states = []
+        for run in self._places.owned(owner):
+            with self._mutex:
+                state = observe(run, lives=lock.held(run.lock))
+            if state is not None and state.spec.owner == owner:
+                states.append(state)
+        return sorted(states, key=lambda state: state.run_id)
+
+    def log(self, run_id: str, offset: int, limit: int) -> bytes:
+        """Return up to `limit` bytes of the run's output from `offset`."""
+        try:
+            with self._places.run(run_id).log.open("rb") as log:
+                log.seek(offset)
+                return log.read(limit)
+        except FileNotFoundError:
+            return b""
+
+    def forget(self, run_id: str) -> None:
+        """Remove a run and its folder; a living one is killed first.
+
+        Raises:
+            EngineFailed: it could not be killed.
+        """
+        run = self._places.run(run_id)
+        if not self._end(run):
+            raise EngineFailed(f"the run {run_id} does not end")
+        with self._mutex:
+            record = read_record(run)
+            self._deadlines.pop(run.path, None)
+            self._adopted.pop(run.path, None)
+            shutil.rmtree(run.path, ignore_errors=True)
+            self._places.address(run_id).unlink(missing_ok=True)
+            if record is not None:
+                self._places.strike(record.spec.owner, run_id)
+
+    def changed(self, wait: float) -> bool:
+        """Wait up to `wait` seconds for any run to become ready or end; True if one did."""
+        return self._watch.wait(wait)
+
+    def _begin(self, run: RunFolder, run_id: str, spec: RunSpec) -> None:
+        """Clear what the last attempt left and write down the next one."""
+        for name in _LEFT_OVER:
+            getattr(run, name).unlink(missing_ok=True)
+        self._deadlines.pop(run.path, None)
+        self._adopted.pop(run.path, None)
+        last = read_record(run)
+        attempt = last.attempt + 1 if last else 1
+        self._places.enlist(spec.owner, run_id)
+        Record(run_id, spec, attempt, self._clock()).write(run)
+
+    def _end(self, run: RunFolder) -> bool:
+        """Kill a run and wait until it is gone."""
+        pause = threading.Event()
+        for _ in range(int(_FORGET_SECONDS / 0.01)):
+            with self._mutex:
+                if not lock.held(run.lock):
+                    return True
+                _kill(run)
+            pause.wait(0.01)
+        return False
+
+    def _look(self) -> bool:
+        """Replace a lost zygote, kill what is overdue, and look at runs that no zygote of ours watches."""
+        with self._mutex:
+            if self._nursery.lost():
+                self._replace_zygote()
+            now = self._clock()
+            for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:
+                if lock.held(RunFolder(path).lock):
+                    _kill(RunFolder(path))
+                else:
+                    del self._deadlines[path]
+            return self._look_at_adopted()
+
+    def _look_at_adopted(self) -> bool:
+        changed = False
+        for path, was_ready in list(self._adopted.items()):
+            run = RunFolder(path)
+            if not lock.held(run.lock):
+                del self._adopted[path]
+                changed = True
+            elif not was_ready and run.ready.exists():
+                self._adopted[path] = True
+                changed = True
+        return changed
+
+    def _replace_zygote(self) -> None:
+        self._nursery.close()
+        self._nursery.start()
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Remember the living runs whose end no zygote of ours will announce, and when to kill them."""
+        for run in self._places.every():
+            if not lock.held(run.lock):
+                continue
+            self._adopted.setdefault(run.path, run.ready.exists())
+            if (asked := read_json(run.stop)) is not None:
+                self._deadlines[run.path] = asked["deadline"]
+
+
+def _kill(run: RunFolder) -> None:
+    """Kill a living run's process and whatever it started."""
+    process_id = lock.process_id(run.lock)
+    if process_id is None:
+        return
+    with suppress(ProcessLookupError, PermissionError):  # it may not lead a group yet
+        os.killpg(process_id, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(process_id, signal.SIGKILL)

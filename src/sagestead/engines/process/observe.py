@@ -1,0 +1,65 @@
+"""What can be seen of a run, from the files in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagestead.domain.runs import RunPhase, RunSpec, RunState
+from sagestead.worker.run_folder import RunFolder, read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Content of spec.json. `started_at`: seconds since the epoch."""
+
+    run_id: str
+    spec: RunSpec
+    attempt: int
+    started_at: float
+
+    def write(self, run: RunFolder) -> None:
+        """Store it."""
+        value = {"run_id": self.run_id, "attempt": self.attempt, "started_at": self.started_at}
+        write_json(run.spec, {**value, "spec": self.spec.to_json()})
+
+
+def read_record(run: RunFolder) -> Record | None:
+    """Return the content of spec.json; None for a folder whose run was never started."""
+    value = read_json(run.spec)
+    if value is None:
+        return None
+    return Record(value["run_id"], RunSpec.from_json(value["spec"]), value["attempt"], value["started_at"])
+
+
+def observe(run: RunFolder, *, lives: bool) -> RunState | None:
+    """Return the run's state; None for a folder whose run was never started."""
+    record = read_record(run)
+    if record is None:
+        return None
+    ready = read_json(run.ready) if lives else None
+    end = None if lives else read_json(run.exit)
+    return RunState(
+        run_id=record.run_id,
+        phase=_phase(lives=lives, ready=ready is not None, ended=end is not None),
+        spec=record.spec,
+        attempt=record.attempt,
+        started_at=record.started_at,
+        ended_at=end["at"] if end else None,
+        exit_code=end["code"] if end else None,
+        address=ready["address"] if ready else None,
+        failure=_text(run.failure),
+    )
+
+
+def _phase(*, lives: bool, ready: bool, ended: bool) -> RunPhase:
+    if lives:
+        return RunPhase.READY if ready else RunPhase.STARTING
+    return RunPhase.EXITED if ended else RunPhase.LOST
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None

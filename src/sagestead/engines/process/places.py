@@ -1,0 +1,110 @@
+"""Where runs are kept: a folder by run, an index by owner, and a folder of sockets with short paths.
+
+    <root>/<hash of run id>/                      the run's folder
+    <root>/owners/<hash of owner>/<hash of run id>    empty: that run belongs to that owner
+    <root>/../s/<hash of run id>                  its Unix socket, when the path is short enough
+
+Names are hashes, so nothing a client chose becomes a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagestead.worker.run_folder import RunFolder
+
+SOCKET_PATH_LIMIT = 100
+_NAME_LENGTH = 24
+_OWNERS = "owners"
+
+
+class UnsafeFolder(RuntimeError):  # noqa: N818 - names what is unsafe
+    """A folder for sockets belongs to somebody else, or others may enter it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths below one root."""
+
+    root: Path
+    sockets: Path
+
+    @classmethod
+    def prepare(cls, root: Path) -> Places:
+        """Make the folders that every run shares.
+
+        Raises:
+            UnsafeFolder: the folder of sockets is not ours alone.
+        """
+        root = root.absolute()
+        (root / _OWNERS).mkdir(parents=True, exist_ok=True, mode=0o700)
+        sockets = _socket_folder(root.parent)
+        return cls(root, sockets)
+
+    def run(self, run_id: str) -> RunFolder:
+        """Return the paths of a run."""
+        return RunFolder(self.root / _name(run_id))
+
+    def address(self, run_id: str) -> Path:
+        """Return the path of a run's Unix socket."""
+        return self.sockets / _name(run_id)
+
+    @property
+    def notices(self) -> Path:
+        """The socket on which the engine hears that a run became ready or ended."""
+        return self.sockets / "notices"
+
+    def enlist(self, owner: str, run_id: str) -> None:
+        """Note that a run belongs to an owner."""
+        marker = self._marker(owner, run_id)
+        marker.parent.mkdir(exist_ok=True, mode=0o700)
+        marker.touch()
+
+    def strike(self, owner: str, run_id: str) -> None:
+        """Forget that a run belongs to an owner."""
+        marker = self._marker(owner, run_id)
+        marker.unlink(missing_ok=True)
+        try:
+            marker.parent.rmdir()
+        except OSError:
+            return  # the owner has other runs, or never had one
+
+    def owned(self, owner: str) -> Iterator[RunFolder]:
+        """Yield the runs of an owner."""
+        try:
+            markers = list((self.root / _OWNERS / _name(owner)).iterdir())
+        except FileNotFoundError:
+            return
+        for marker in markers:
+            yield RunFolder(self.root / marker.name)
+
+    def every(self) -> Iterator[RunFolder]:
+        """Yield every run there is."""
+        for path in list(self.root.iterdir()):
+            if path.name != _OWNERS:
+                yield RunFolder(path)
+
+    def _marker(self, owner: str, run_id: str) -> Path:
+        return self.root / _OWNERS / _name(owner) / _name(run_id)
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_NAME_LENGTH]
+
+
+def _socket_folder(data: Path) -> Path:
+    """Return a private folder in which socket paths fit into an address of the kernel's."""
+    folder = data / "s"
+    if len(os.fsencode(folder)) + 1 + _NAME_LENGTH >= SOCKET_PATH_LIMIT:
+        folder = Path(tempfile.gettempdir()) / f"sagestead-{_name(str(data))}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise UnsafeFolder(f"{folder} must be a folder that only its owner, this user, may enter; remove it")
+    return folder

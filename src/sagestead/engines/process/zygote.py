@@ -1,0 +1,175 @@
+"""The zygote: a process that has the libraries loaded and forks a worker for every run.
+
+Rules: it starts no thread and calls into no OpenMP before it forks, because neither survives a fork; it
+holds nothing of the service's; it ends when the engine hangs up or the supervisor is gone, and its workers
+go on without it.
+
+The engine sends one JSON line for each run, with the run's held lock attached to it as a descriptor; the
+answer is one JSON line with the process id. Ends are written to exit.json and announced as notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sagestead.domain.runs import RunSpec
+from sagestead.engines.process import lock
+from sagestead.engines.process.observe import read_record
+from sagestead.worker import surroundings
+from sagestead.worker.main import Work, tell, work
+from sagestead.worker.run_folder import RunFolder, read_json, write_json
+
+PRELOADED = (
+    "numpy",
+    "scipy.sparse",
+    "xgboost",
+    "sagestead.algorithms.xgboost.serving",
+    "sagestead.algorithms.xgboost.training",
+)
+_MESSAGE_LIMIT = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A worker that this zygote watches, and the lock it keeps until the worker's end is written down."""
+
+    run: RunFolder
+    notices: Path
+    lock: int
+
+
+class Zygote:
+    """Forks workers on demand and records how they end."""
+
+    def __init__(self, engine: socket.socket, lifeline: int | None) -> None:
+        self._engine = engine
+        self._lifeline = lifeline
+        self._openmp: ctypes.CDLL | None = surroundings.find_openmp()
+        self._children: dict[int, Child] = {}
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._wake, self._waker = socket.socketpair()
+        for end in (self._wake, self._waker):
+            end.settimeout(0)
+
+    def run(self) -> None:
+        """Serve the engine until it hangs up."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            for source in (self._engine, self._wake, self._lifeline):
+                if source is not None:
+                    selector.register(source, selectors.EVENT_READ)
+            while True:
+                sources = [key.fileobj for key, _ in selector.select()]
+                if self._lifeline in sources:
+                    return
+                if self._wake in sources:
+                    self._wake.recv(4096)
+                    self._reap()
+                if self._engine in sources and not self._take_order():
+                    return
+
+    def _take_order(self) -> bool:
+        message, descriptors, _, _ = socket.recv_fds(self._engine, _MESSAGE_LIMIT, 1)
+        if not message:
+            return False
+        os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - takes no keywords
+        process_id = self._fork(json.loads(message), descriptors[0])
+        self._engine.sendall(json.dumps({"process_id": process_id}).encode() + b"\n")
+        return True
+
+    def _fork(self, order: dict[str, Any], held: int) -> int:
+        run, notices = RunFolder(Path(order["folder"])), Path(order["notices"])
+        process_id = os.fork()
+        if process_id == 0:
+            self._become_worker(run, Path(order["address"]), notices, held)
+        lock.write_process_id(held, process_id)
+        self._children[process_id] = Child(run, notices, held)
+        return process_id
+
+    def _become_worker(self, run: RunFolder, address: Path, notices: Path, held: int) -> NoReturn:
+        code = 1
+        try:
+            spec = self._settle(run, held)
+            code = work(Work(run, spec, address, notices))
+        except BaseException:  # noqa: BLE001 - nothing may return into the zygote's loop
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(BaseException):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _settle(self, run: RunFolder, held: int) -> RunSpec:
+        """Turn the freshly forked process into the run's own; returns what to run."""
+        signal.set_wakeup_fd(-1)
+        lifeline = [] if self._lifeline is None else [self._lifeline]
+        surroundings.leave_parent(run.path, run.log, [held, *lifeline])
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+        for descriptor in lifeline:
+            surroundings.hold_lifeline(descriptor)
+        record = read_record(run)
+        if record is None:
+            raise FileNotFoundError(run.spec)
+        surroundings.take_environment(record.spec.environment, run.path, record.spec.threads)
+        surroundings.limit_threads(self._openmp, record.spec.threads)
+        return record.spec
+
+    def _reap(self) -> None:
+        """Write down every end before the lock is let go, and let it go before the id can be reused."""
+        while self._children:
+            end = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if end is None:
+                return
+            code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+            child = self._children.pop(end.si_pid)
+            with contextlib.suppress(OSError):  # the folder may have been removed
+                _write_end(child.run, code)
+            os.close(child.lock)
+            os.waitpid(end.si_pid, 0)
+            tell(child.notices)
+
+
+def _write_end(run: RunFolder, code: int) -> None:
+    written = read_json(run.exit)
+    if written is None or written["code"] != code:
+        write_json(run.exit, {"code": code, "at": time.time()})
+
+
+def preload() -> None:
+    """Import what workers need; what cannot be imported fails in the run that needs it, with its reason."""
+    for name in PRELOADED:
+        try:
+            importlib.import_module(name)
+        except Exception:  # noqa: BLE001 - a broken library must not keep the others from running
+            traceback.print_exc()
+
+
+def main() -> None:
+    """Run as a process: the first argument is the descriptor of the engine's socket."""
+    engine = socket.socket(fileno=int(sys.argv[1]))
+    lifeline = os.environ.get(surroundings.LIFELINE)
+    preload()
+    gc.collect()
+    gc.freeze()
+    Zygote(engine, int(lifeline) if lifeline else None).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The process of one run, from its birth to its exit code.
+
+Rules: what goes wrong ends in one paragraph in `failure` and a traceback in the log; an orderly end is
+written to exit.json by the process itself, so that it is known even when nobody watches.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, cast
+
+from sagestead.domain.runs import RunSpec
+from sagestead.domain.transform import TransformTask
+from sagestead.worker.archives import extract
+from sagestead.worker.contract import Load, Model, ModelRefused, Train
+from sagestead.worker.run_folder import RunFolder, read_json, write_json
+from sagestead.worker.serve import InstanceServer
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker is given: its run, where to listen, and whom to tell that something happened."""
+
+    run: RunFolder
+    spec: RunSpec
+    address: Path
+    notices: Path
+
+
+def work(task: Work) -> int:
+    """Do the run's work, write exit.json and return the exit code."""
+    roles: dict[str, Callable[[Work], int]] = {"serve": _serve, "train": _train, "transform": _transform}
+    try:
+        code = roles[task.spec.role](task)
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except ModelRefused as refused:
+        print(refused, file=sys.stderr)  # noqa: T201 - the log of the run
+        task.run.fail(str(refused))
+        code = 1
+    except BaseException as error:  # noqa: BLE001 - the last place that can say why
+        traceback.print_exc()
+        task.run.fail(_paragraph(task.spec, error))
+        code = 1
+    _record_exit(task, code)
+    return code
+
+
+def tell(notices: Path) -> None:
+    """Wake whoever listens at `notices`; nobody there, or plenty of notices already, is fine."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(0)
+        try:
+            sender.sendto(b"\0", str(notices))
+        except OSError:
+            return
+
+
+def _serve(task: Work) -> int:
+    stop_early = _Flag()
+    signal.signal(signal.SIGTERM, stop_early.raise_flag)
+    model = _load(task)
+    server = InstanceServer(model, task.address)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: server.stop())
+    if stop_early.raised:
+        return 0
+    server.ping()
+    write_json(task.run.ready, {"address": str(task.address)})
+    tell(task.notices)
+    server.serve()
+    return 0
+
+
+def _train(task: Work) -> int:
+    layout = task.run.layout
+    shutil.rmtree(layout.model, ignore_errors=True)
+    shutil.rmtree(layout.failure.parent, ignore_errors=True)
+    for folder in (layout.model, layout.output_data):
+        folder.mkdir(parents=True)
+
+    def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+        _record_exit(task, TERMINATED)
+        sys.stdout.flush()
+        os._exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, terminate)
+    train = cast(Train, _entry(task.spec.entry))
+    code = train(layout, task.spec.image, task.spec.threads)
+    if code and layout.failure.exists():
+        task.run.fail(layout.failure.read_text(encoding="utf-8", errors="replace"))
+    return code
+
+
+def _transform(task: Work) -> int:
+    from sagestead.worker.transform import transform  # noqa: PLC0415 - only this role needs it
+
+    value = read_json(task.run.transform_task)
+    if value is None:
+        raise FileNotFoundError(task.run.transform_task)
+    stopping = _Flag()
+    signal.signal(signal.SIGTERM, stopping.raise_flag)
+    model = _load(task)
+    with task.run.data_log.open("w", encoding="utf-8", errors="replace") as data_log:
+
+        def log(line: str) -> None:
+            data_log.write(line.rstrip("\n") + "\n")
+            data_log.flush()
+
+        result = transform(
+            TransformTask.from_json(value),
+            model,
+            task.run.path,
+            task.spec.environment,
+            log,
+            lambda: stopping.raised,
+        )
+    write_json(task.run.transform_result, result.to_json())
+    if result.reason:
+        task.run.fail(result.reason)
+    return 1 if result.failed else 0
+
+
+class _Flag:
+    """Remembers that a signal came."""
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    def raise_flag(self, _number: int, _frame: FrameType | None) -> None:
+        self.raised = True
+
+
+def _load(task: Work) -> Model:
+    """Unpack the artifact, if there is one, and load the model.
+
+    Raises:
+        ModelRefused: the artifact or the model cannot be used.
+    """
+    run = task.run
+    if run.archive.exists():
+        shutil.rmtree(run.layout.model, ignore_errors=True)
+        extract(run.archive, run.layout.model, digest=task.spec.digest)
+    elif task.spec.digest is not None:
+        raise ModelRefused("The model artifact is missing from the instance.")
+    load = cast(Load, _entry(task.spec.entry))
+    return load(run.layout.model, task.spec.image, task.spec.environment)
+
+
+def _entry(name: str) -> object:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _paragraph(spec: RunSpec, error: BaseException) -> str:
+    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if spec.role == "train":
+        return f"AlgorithmError: {cause}"
+    return f"The model could not be loaded or run: {cause}"
+
+
+def _record_exit(task: Work, code: int) -> None:
+    write_json(task.run.exit, {"code": code, "at": time.time()})

@@ -1,0 +1,109 @@
+"""The folder of one run, as files with names (domain/runs.py says what each holds).
+
+Rule: a file that another process may read while it is written is replaced whole, so that a reader sees
+the old content or the new, never half.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sagestead.worker.layout import Layout
+
+FAILURE_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of a run's files below `path`."""
+
+    path: Path
+
+    @property
+    def layout(self) -> Layout:
+        """What a container sees as /opt/ml."""
+        return Layout(self.path / "opt-ml")
+
+    @property
+    def spec(self) -> Path:
+        """The run's identity, attempt and RunSpec."""
+        return self.path / "spec.json"
+
+    @property
+    def archive(self) -> Path:
+        """The model artifact."""
+        return self.path / "model.tar.gz"
+
+    @property
+    def transform_task(self) -> Path:
+        """A TransformTask."""
+        return self.path / "transform.json"
+
+    @property
+    def transform_result(self) -> Path:
+        """A TransformResult."""
+        return self.path / "transform-result.json"
+
+    @property
+    def data_log(self) -> Path:
+        """The platform's own log lines of a transform."""
+        return self.path / "data-log"
+
+    @property
+    def log(self) -> Path:
+        """Standard output and error of every attempt."""
+        return self.path / "log"
+
+    @property
+    def lock(self) -> Path:
+        """Locked while the process lives; holds its process id."""
+        return self.path / "lock"
+
+    @property
+    def ready(self) -> Path:
+        """Where the instance listens, once it does."""
+        return self.path / "ready.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why it failed, in one paragraph."""
+        return self.path / "failure"
+
+    @property
+    def exit(self) -> Path:
+        """How and when it ended."""
+        return self.path / "exit.json"
+
+    @property
+    def stop(self) -> Path:
+        """When a run that was asked to end will be killed."""
+        return self.path / "stop.json"
+
+    def fail(self, paragraph: str) -> None:
+        """Say why the run failed: the first 1,024 characters are kept."""
+        write_text(self.failure, paragraph.strip()[:FAILURE_LIMIT])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content whole; what UTF-8 cannot write becomes `?`."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8", errors="replace")
+    draft.replace(path)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Replace a file's content whole by a JSON object."""
+    write_text(path, json.dumps(value))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file; None when there is no file or no whole object in it."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

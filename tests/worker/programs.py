@@ -1,0 +1,77 @@
+"""Entry points for runs in tests: small programs that do as their environment says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
+from sagestead.worker.layout import Layout
+
+
+class Echo:
+    """Answers what it was asked; the body may ask for something else."""
+
+    def __init__(self, greeting: bytes) -> None:
+        self._greeting = greeting
+
+    def invoke(self, invocation: Invocation) -> Answer:
+        body = invocation.body
+        if body == b"die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if body == b"hang":
+            threading.Event().wait()
+        if body.startswith(b"wait "):
+            threading.Event().wait(float(body[5:]))
+        if body == b"raise":
+            raise ValueError("inside the model")
+        if body == b"pid":
+            return Answer(200, "text/plain", str(os.getpid()).encode())
+        if body == b"environment":
+            return Answer(200, "text/plain", repr(sorted(os.environ)).encode())
+        if body.startswith(b"status "):
+            return Answer(int(body[7:]), "text/plain", b"as you wish")
+        if body == b"header":
+            return Answer(200, "text/plain\r\nX-Evil: 1", b"")
+        if body == b"large":
+            return Answer(200, "text/plain", bytes(7_000_000))
+        return Answer(
+            200, invocation.content_type or "none", self._greeting + body, invocation.custom_attributes
+        )
+
+
+def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
+    sys.stdout.write(f"loading for {image}\n")
+    if "REFUSE" in environment:
+        raise ModelRefused(environment["REFUSE"])
+    if "BREAK" in environment:
+        raise RuntimeError(environment["BREAK"])
+    if "LOAD_SECONDS" in environment:
+        threading.Event().wait(float(environment["LOAD_SECONDS"]))
+    if "DIE" in environment:
+        os.kill(os.getpid(), signal.SIGKILL)
+    greeting = model_dir / "greeting"
+    return Echo(greeting.read_bytes() if greeting.exists() else b"")
+
+
+def train(layout: Layout, image: str, threads: int) -> int:
+    sys.stdout.write(f"training {image} with {threads} threads\n")
+    script = os.environ.get("SCRIPT", "")
+    (layout.model / "weights").write_text("1")
+    if script == "fail":
+        layout.failure.write_text("no label column")
+        return 3
+    if script == "raise":
+        raise KeyError("objective")
+    if script == "exit":
+        sys.exit(7)
+    if script == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if script in ("stubborn", "endless"):
+        (layout.root / "started").touch()
+        threading.Event().wait()
+    return 0
