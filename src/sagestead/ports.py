@@ -33,7 +33,7 @@ class AlreadyExists(Exception):  # noqa: N818 - a lost race, not a defect
 class Listing:
     """A question to `Resources.page`. Times: seconds since the epoch; after inclusive, before exclusive.
 
-    `after` is the (sort value, name) of the last row already returned.
+    `after` is the (sort value, name) of the last row already returned; `named` is a whole name, in any case.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Listing:
     sort_by: Literal["name", "created_at", "status"] = "created_at"
     descending: bool = True
     name_contains: str | None = None
+    named: str | None = None
     status: str | None = None
     created_after: float | None = None
     created_before: float | None = None
@@ -100,7 +101,10 @@ class Resources(Protocol):
         ...
 
     def revision(self) -> int:
-        """Return a number that differs whenever any process has committed since the last call (cheap)."""
+        """Return a number that differs whenever any process has changed something since the last call (cheap).
+
+        Leases, log lines and mere signs of life do not count.
+        """
         ...
 
 

@@ -149,6 +149,8 @@ class TestSqlResources:
         assert names(resources.page(listing(sort_by="status", descending=False))) == ["b", "c", "A-x", "d"]
         assert names(resources.page(listing(status="Y"))) == ["d", "A-x"]
         assert names(resources.page(listing(name_contains="a-X"))) == ["A-x"]
+        assert names(resources.page(listing(named="a-X"))) == ["A-x"]
+        assert names(resources.page(listing(named="a"))) == []
         assert names(resources.page(listing(created_after=2.0, created_before=3.0))) == ["A-x", "c"]
         assert names(resources.page(listing(modified_after=3.0))) == ["d"]
         assert names(resources.page(listing(modified_before=2.0))) == ["b"]

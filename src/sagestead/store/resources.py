@@ -96,7 +96,7 @@ class SqlResources:
         return [replace(_resource(row), lease=token) for row in rows]
 
     def revision(self) -> int:
-        """Return a number that differs whenever any process has committed since the last call (cheap)."""
+        """Return a number that differs whenever any process has changed something since the last call."""
         return self._database.revision()
 
 
@@ -127,6 +127,8 @@ def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
     ]
     if listing.name_contains is not None:
         found.append(sa.func.instr(columns.folded, listing.name_contains.casefold()) > 0)
+    if listing.named is not None:
+        found.append(columns.folded == listing.named.casefold())
     if listing.status is not None:
         found.append(columns.status == listing.status)
     if listing.created_after is not None:
