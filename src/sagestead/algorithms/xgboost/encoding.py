@@ -1,0 +1,86 @@
+"""Predictions to answers, in the shape that belongs to the image tag (spec: xgboost-builtin.md 6.2, 6.3).
+
+Rule: a float32 is widened to double and printed with the fewest digits that give it back (`repr`). Below
+1.2-2 the rows of a request stand in one line, joined by commas; from 1.2-2 on each has its own line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagestead.domain.images import BuiltInImage
+
+CSV = "text/csv"
+JSON = "application/json"
+JSON_LINES = "application/jsonlines"
+RECORDIO = "application/x-recordio-protobuf"
+ACCEPTED = (JSON, JSON_LINES, RECORDIO, CSV)
+PAGE = "<!doctype html>\n<html lang=en>\n<title>{0} {1}</title>\n<h1>{1}</h1>\n<p>{2}</p>\n"
+_FAILED = PAGE.format(
+    500,
+    "Internal Server Error",
+    "The server encountered an internal error and was unable to complete your request. Either the server is "
+    "overloaded or there is an error in the application.",
+)
+
+Predictions = NDArray[np.float32]
+
+
+class NotAcceptable(Exception):  # noqa: N818 - it is the text of an answer
+    """The Accept type is not supported; the text is the container's answer."""
+
+    status = 406
+
+
+class NoEncoder(Exception):  # noqa: N818 - the container fails here as well
+    """The container has no encoder for this Accept type; the text is its server's page."""
+
+    status = 500
+
+
+def accept_of(header: str | None, environment: Mapping[str, str]) -> str:
+    """Return the answer's media type; the default of the environment is not checked.
+
+    Raises:
+        NotAcceptable: the header names another type.
+    """
+    media = (header or "").partition(";")[0].strip()
+    if media in ("", "*/*"):
+        return environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", CSV)
+    if media.lower() not in ACCEPTED:
+        raise NotAcceptable(
+            f"Accept type {media} is not supported. Please use supported accept types: {list(ACCEPTED)}."
+        )
+    return media.lower()
+
+
+def reads_accept(image: BuiltInImage) -> bool:
+    """True for images that look at Accept and answer one row a line."""
+    return image.at_least("1.2-2")
+
+
+def encode(predictions: Predictions, accept: str, image: BuiltInImage, *, batch: bool) -> str:
+    """Return the body for predictions of one number a row, or several; raise `NoEncoder`."""
+    values = predictions.tolist()
+    if batch:
+        return "\n".join(map(str, values)) + "\n"
+    if not reads_accept(image):
+        return ",".join(map(str, values))
+    if accept == CSV:
+        return "".join(f"{_line(value)}\n" for value in values)
+    if accept == JSON:
+        return json.dumps({"predictions": [{"score": value} for value in values]})
+    raise NoEncoder(_FAILED)
+
+
+def content_type(media: str) -> str:
+    """Return the Content-Type header that the container's framework makes of a media type."""
+    return f"{media}; charset=utf-8" if media.startswith("text/") else media
+
+
+def _line(value: float | list[float]) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
