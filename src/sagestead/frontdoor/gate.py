@@ -1,0 +1,157 @@
+"""The gate in front of every route.
+
+Rule: `GET /-/health` is answered to anyone; nothing else reaches a handler without a verified signature.
+Handlers get a `Call`, and only this module makes one. Refusals are written in the service's own form; any
+other exception is a defect: logged in full, answered without internals. Every answer names its request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sagestead.domain.errors import NotImplementedHere, Refusal
+from sagestead.domain.identity import Credential
+from sagestead.frontdoor.dispatch import likely_protocol
+from sagestead.frontdoor.keyring import Keyring
+from sagestead.ports import Clock, Credentials
+from sagestead.wire.errors import Protocol, render, request_id_headers
+from sagestead.wire.http import Call, Handler, Request, Response
+from sagestead.wire.sigv4 import Breach, Claim, Rules, WholeBody, read_claim, refuse, settle, verified_body
+
+_LOG = logging.getLogger(__name__)
+_HEALTH = b"/-/health"
+_MIB = 1024 * 1024
+_LIMITS: Mapping[Protocol, int] = {"json": 8 * _MIB, "query": _MIB, "rest-json": 6 * _MIB + 4096}
+_TOO_LARGE = 413
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service behind the gate.
+
+    Attributes:
+        name: for people.
+        signing_names: services that a credential scope may name.
+        protocol: form of errors; `rest-xml` is S3, whose body stays a stream.
+        matches: True for requests that are meant for this service; nothing is verified yet.
+        handler: gets verified calls.
+    """
+
+    name: str
+    signing_names: frozenset[str]
+    protocol: Protocol
+    matches: Callable[[Request], bool]
+    handler: Handler
+
+
+class Gate:
+    """Verifies every request and passes it to its service; an `App` of wire/http.py.
+
+    Args:
+        credentials: keys and sessions.
+        services: the first one that matches is asked.
+        clock: seconds since the epoch.
+        region: region of callers whose signature names none (version 2).
+        unsigned_over_http: accept UNSIGNED-PAYLOAD in header-signed S3 requests without TLS.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        services: Sequence[Service],
+        clock: Clock,
+        region: str,
+        *,
+        unsigned_over_http: bool = False,
+    ) -> None:
+        self._keys = Keyring(credentials)
+        self._clock = clock
+        self._entries = [
+            (service, Rules(service.protocol, service.signing_names, region, unsigned_over_http))
+            for service in services
+        ]
+        self._region = region
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request; never raises an `Exception`."""
+        if request.raw_path == _HEALTH and request.method == "GET":
+            body = b'{"status":"ok"}'
+            headers = [("Content-Type", "application/json"), *request_id_headers("json", request.request_id)]
+            return Response(200, headers, body)
+        service, rules = self._choose(request)
+        try:
+            response = await service.handler(await self._admit(request, rules))
+        except Refusal as refusal:
+            return render(refusal, rules.protocol, request)
+        except Exception:  # noqa: BLE001 - a defect of any kind must be answered and logged
+            _LOG.exception("request %s failed in %s", request.request_id, service.name)
+            return render(_defect(request), rules.protocol, request)
+        named = {name.lower() for name, _ in response.headers}
+        for name, value in request_id_headers(rules.protocol, request.request_id):
+            if name.lower() not in named:
+                response.headers.append((name, value))
+        return response
+
+    def _choose(self, request: Request) -> tuple[Service, Rules]:
+        for service, rules in self._entries:
+            if service.matches(request):
+                return service, rules
+        protocol = likely_protocol(request)
+        unknown = Service("no service", frozenset(), protocol, lambda _: True, _not_served)
+        return unknown, Rules(protocol, None, self._region)
+
+    async def _admit(self, request: Request, rules: Rules) -> Call:
+        now = self._clock()
+        try:
+            claim = read_claim(request, rules, now)
+            data = b"" if claim.payload is not None else await _read_whole(request, rules.protocol)
+            credential = await self._keys.find(claim.access_key_id)
+            return _call(request, claim, credential, data, now)
+        except Breach as breach:
+            raise refuse(breach, rules.protocol) from None
+
+
+def _call(request: Request, claim: Claim, credential: Credential | None, data: bytes, now: float) -> Call:
+    payload = claim.payload
+    digest = hashlib.sha256(data).hexdigest().encode() if payload is None else payload.text
+    principal = settle(claim, credential, digest, now)
+    if payload is None or credential is None:
+        return Call(request, principal, WholeBody(data), len(data))
+    body, length = verified_body(request, claim, credential)
+    return Call(request, principal, body, length)
+
+
+async def _read_whole(request: Request, protocol: Protocol) -> bytes:
+    limit = _LIMITS[protocol]
+    if request.content_length is not None and request.content_length > limit:
+        raise _too_large(limit)
+    try:
+        return await request.body.read(limit)
+    except Refusal as refusal:
+        if refusal.status != _TOO_LARGE:
+            raise
+        raise _too_large(limit) from None
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(f"HTTP content length exceeded {limit} bytes.", code="413", status=_TOO_LARGE)
+
+
+async def _not_served(call: Call) -> Response:
+    target = call.request.headers.get("x-amz-target")
+    asked = f"its operation '{target[:128]}'" if target else f"{call.request.method} on this path"
+    raise NotImplementedHere(
+        f"The service '{call.principal.service}' ({asked}) is not served here; "
+        "docs/compatibility.md lists what is."
+    )
+
+
+def _defect(request: Request) -> Refusal:
+    return Refusal(
+        f"The request failed inside the service; its log tells why under request id {request.request_id}.",
+        code="InternalFailure",
+        status=500,
+    )

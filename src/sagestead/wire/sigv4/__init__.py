@@ -1,0 +1,27 @@
+"""Signature verification: version 4 in headers and query, version 2 in the query for S3.
+
+    claim = read_claim(request, rules, now)                     # before the body is read
+    principal = settle(claim, credential, payload_hash, now)    # the only maker of principals
+    body, length = verified_body(request, claim, credential)    # S3: verified while it is read
+
+Modules, from the bottom: `faults` (what can be wrong), `canonical` (what is hashed), `moments` (time),
+`scope`, `keys`, `header`, `query`, `version2` (where signatures stand), `payload`, `chunked`, `body` (what
+covers the bytes), `verification` (all of it together).
+"""
+
+from sagestead.wire.sigv4.body import VerifiedBody, WholeBody
+from sagestead.wire.sigv4.faults import Breach, Fault, refuse
+from sagestead.wire.sigv4.verification import Claim, Rules, read_claim, settle, verified_body
+
+__all__ = [
+    "Breach",
+    "Claim",
+    "Fault",
+    "Rules",
+    "VerifiedBody",
+    "WholeBody",
+    "read_claim",
+    "refuse",
+    "settle",
+    "verified_body",
+]

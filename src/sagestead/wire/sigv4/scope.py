@@ -1,0 +1,69 @@
+"""The credential scope: `key/date/region/service/aws4_request`.
+
+Rule: all that is wrong with a scope is said in one message, in AWS's sentences. The region is whatever the
+client signs for; only its syntax is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sagestead.wire.sigv4.faults import Breach, Fault
+
+_TERMINATOR = "aws4_request"
+_PARTS = 5
+_REGION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+_LONGEST_REGION = 32
+_FIVE = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term."
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A credential's parts. `line` is date/region/service/terminator, as it is signed."""
+
+    access_key_id: str
+    date: str
+    region: str
+    service: str
+    terminator: str
+    line: bytes
+
+
+@lru_cache(maxsize=1024)
+def parse_scope(credential: bytes) -> Scope:
+    """Split a credential.
+
+    Raises:
+        Breach: it has not five parts, or one of them is empty or not ASCII.
+    """
+    parts = credential.split(b"/")
+    if len(parts) != _PARTS or not all(parts) or not credential.isascii():
+        raise Breach(Fault.SCOPE, _FIVE)
+    key, date, region, service, terminator = (part.decode() for part in parts)
+    return Scope(key, date, region, service, terminator, credential.partition(b"/")[2])
+
+
+def check_scope(scope: Scope, stamp: bytes, signing_names: frozenset[str] | None) -> None:
+    """Check a scope against the time of signing and the names that the service may be signed with.
+
+    Raises:
+        Breach: every part that is wrong is named.
+    """
+    wrong: list[str] = []
+    if len(scope.region) > _LONGEST_REGION or not _REGION.fullmatch(scope.region):
+        wrong.append("Credential should be scoped to a valid region.")
+    if signing_names is not None and scope.service not in signing_names:
+        expected = "', '".join(sorted(signing_names))
+        wrong.append(f"Credential should be scoped to correct service: '{expected}'.")
+    if scope.terminator != _TERMINATOR:
+        wrong.append(f"Credential should be scoped with a valid terminator: '{_TERMINATOR}'.")
+    day = stamp[:8].decode()
+    if scope.date != day:
+        wrong.append(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{scope.date[:16]}' != '{day}', from '{stamp.decode()}'."
+        )
+    if wrong:
+        raise Breach(Fault.SCOPE, " ".join(wrong))
