@@ -1,7 +1,7 @@
 """What to do next about a training job.
 
 Rule: the secondary status is the phase; each phase has one function here and ends in the next one, in
-`Completed`, `Failed` with a reason, or `Stopped`. The status turns terminal only after the artifacts are stored.
+`Completed`, `Failed` with a reason, or `Stopped`. A status turns terminal only after artifacts are stored.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def give_up(job: Resource, reason: str, now: float) -> Plan | None:
     """Return the plan that ends a job which cannot be carried on; None when it ended already."""
     if job.status in TERMINAL:
         return None
-    return _end(job, {**job.detail, "_outcome": {"stage": "Failed", "reason": reason}}, now)
+    return _end({**job.detail, "_outcome": {"stage": "Failed", "reason": reason}}, now)
 
 
 def _starting(job: Resource, seen: Observed, now: float) -> Plan:
@@ -128,7 +128,7 @@ def _stopping(job: Resource, seen: Observed, now: float) -> Plan:
     detail = enter(job.detail, "Stopping", now)
     detail = {**detail, "_outcome": detail.get("_outcome") or {"stage": "Stopped", "reason": None}}
     if seen.run is None:
-        return _end(job, detail, now)
+        return _end(detail, now)
     if seen.run.phase in backoff.ENDED:
         detail = enter(detail, "Uploading", now)
         return Plan((CollectTraining(seen.run.run_id),), job.status, detail, now + LOOK_SECONDS)
@@ -147,7 +147,7 @@ def _uploading(job: Resource, seen: Observed, now: float) -> Plan:
     detail = {**job.detail, "_outcome": outcome}
     if seen.collected.metrics:
         detail["FinalMetricDataList"] = list(seen.collected.metrics)
-    return _end(job, detail, now)
+    return _end(detail, now)
 
 
 _PHASES: Mapping[str, Callable[[Resource, Observed, float], Plan]] = MappingProxyType(
@@ -204,7 +204,7 @@ def _outcome(run: RunState, seen: Observed) -> Json:
     return {"stage": "Failed", "reason": failure.of_algorithm(text, run.exit_code, seen.lines)}
 
 
-def _end(job: Resource, detail: Json, now: float) -> Plan:
+def _end(detail: Json, now: float) -> Plan:
     """The job is over; its run goes at the next look."""
     outcome = detail["_outcome"]
     stage, reason = outcome["stage"], outcome["reason"]
@@ -221,9 +221,9 @@ def _end(job: Resource, detail: Json, now: float) -> Plan:
 
 def _after_end(job: Resource, seen: Observed) -> Plan:
     """Leave nothing behind but the record."""
-    has_folder = seen.run is not None or seen.staged is not None or seen.busy
-    steps = (Forget(run_id_of(job)),) if has_folder else ()
-    return Plan(steps, job.status, job.detail)
+    if seen.run is None and job.detail.get("_cleared"):
+        return Plan((), job.status, job.detail)
+    return Plan((Forget(run_id_of(job)),), job.status, {**job.detail, "_cleared": True})
 
 
 def _deadline(job: Resource) -> float:

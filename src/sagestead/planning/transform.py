@@ -7,7 +7,7 @@ are complete are stored even when the job fails or is stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sagestead.domain.images import no_such_image
 from sagestead.domain.instances import threads
@@ -39,7 +39,7 @@ class Observed:
     """What can be seen around a transform job.
 
     Attributes:
-        container: definition of the model's container; None when the model is gone.
+        container: definition of the model's container when the job first saw it; None: there is no model.
         runs: its runs by id.
         staged: what staging left, by run id.
         collected: what collecting left.
@@ -68,13 +68,15 @@ def run_ids_of(job: Resource) -> tuple[str, ...]:
 def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a transform job."""
     if job.status in TERMINAL:
-        has_folder = seen.runs or seen.staged or seen.busy
-        return Plan(tuple(map(Forget, run_ids_of(job))) if has_folder else (), job.status, job.detail)
+        if not seen.runs and job.detail.get("_cleared"):
+            return Plan((), job.status, job.detail)
+        return Plan(tuple(map(Forget, run_ids_of(job))), job.status, {**job.detail, "_cleared": True})
     if job.status == TransformStatus.STOPPING:
         return _stop(job, seen, now)
     refusal = _refusal(job, seen)
     if refusal is not None:
         return _end(job, TransformStatus.FAILED, refusal, now)
+    job = replace(job, detail={**job.detail, "_container": seen.container})
     if len(seen.staged) < len(run_ids_of(job)):
         steps = () if seen.busy else (StageTransform(run_ids_of(job)),)
         return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)

@@ -1,0 +1,175 @@
+"""Brings what a job made into the object store, after it ended (checkpoints also while it runs).
+
+Rule: collecting twice stores the same again. What cannot be stored is said in one sentence for FailureReason.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from sagestead.control.staging import OPT_ML, checkpoint_folder, read_marker, write_marker
+from sagestead.domain.images import built_in_image
+from sagestead.domain.logs import LogStream
+from sagestead.domain.metrics import built_in_metric_definitions, extract
+from sagestead.domain.resources import Json, Resource
+from sagestead.domain.runs import RunState
+from sagestead.domain.transform import TransformResult, TransformTask
+from sagestead.planning.inputs import BadInput, split_uri
+from sagestead.planning.steps import Collected, CollectTraining, CollectTransform, SyncCheckpoints
+from sagestead.planning.streams import stream_of
+from sagestead.ports import Clock, Engine, Logs, Objects
+from sagestead.worker.archives import pack
+from sagestead.worker.layout import Layout
+
+MARKER = "collected.json"
+LINES_AT_ONCE = 1000
+
+_BYTES = "application/octet-stream"
+_SYNCED = "checkpoints.json"
+
+
+class Artifacts:
+    """Collects from run folders. Safe to use from several threads, one a job."""
+
+    def __init__(self, engine: Engine, objects: Objects, logs: Logs, clock: Clock) -> None:
+        self._engine = engine
+        self._objects = objects
+        self._logs = logs
+        self._clock = clock
+
+    def training(self, job: Resource, step: CollectTraining) -> None:
+        """Store the model, the other output and the checkpoints of a training job; gather its metrics."""
+        folder = self._engine.folder(step.run_id)
+        layout = Layout(folder / OPT_ML)
+        error = None
+        try:
+            self.checkpoints(job, SyncCheckpoints(step.run_id))
+            self._output(job, layout.model, folder, "model")
+            self._output(job, layout.output_data, folder, "output")
+        except BadInput as refusal:
+            error = f"ClientError: {refusal}"
+        metrics = final_metrics(_definitions(job.spec), self._lines(stream_of(job, step.run_id)))
+        collected = Collected(self._clock(), tuple(metrics), error)
+        write_marker(folder / MARKER, collected.to_json())
+
+    def checkpoints(self, job: Resource, step: SyncCheckpoints) -> None:
+        """Store new and changed checkpoints, remove from S3 those that the job removed."""
+        config = job.spec.get("CheckpointConfig")
+        if config is None:
+            return
+        folder = self._engine.folder(step.run_id)
+        local = checkpoint_folder(config, Layout(folder / OPT_ML))
+        bucket, prefix = split_uri(config["S3Uri"])
+        prefix = f"{prefix.rstrip('/')}/" if prefix else ""
+        before: Json = read_marker(folder / _SYNCED, dict) or {}
+        now = {name: _stamp(path) for name, path in _files(local)}
+        for name, stamp in now.items():
+            if before.get(name) != stamp:
+                self._store(job, bucket, prefix + name, local / name, _BYTES)
+        for name in before.keys() - now.keys():
+            self._objects.remove(job.key.account, bucket, prefix + name)
+        write_marker(folder / _SYNCED, now)
+
+    def transform(self, job: Resource, runs: list[RunState], step: CollectTransform) -> None:
+        """Store the complete outputs of a transform job; the first run's reason is the job's."""
+        error = None
+        for run_id in step.run_ids:
+            folder = self._engine.folder(run_id)
+            result = read_marker(folder / "transform-result.json", TransformResult.from_json)
+            if result is None:
+                continue
+            try:
+                self._outputs(job, folder, result)
+            except BadInput as refusal:
+                error = error or f"ClientError: {refusal}"
+            error = error or result.reason
+        if error is None:
+            error = next((run.failure for run in runs if run.failure), None)
+        collected = Collected(self._clock(), error=error)
+        write_marker(self._engine.folder(step.run_ids[0]) / MARKER, collected.to_json())
+
+    def _output(self, job: Resource, source: Path, folder: Path, name: str) -> None:
+        """Store a folder as one archive, or as files if the client wants so; an empty one not at all."""
+        if not any(True for _ in _files(source)):
+            return
+        config = job.spec["OutputDataConfig"]
+        bucket, prefix = split_uri(config["S3OutputPath"])
+        place = "/".join(part for part in (prefix.rstrip("/"), job.key.name, "output") if part)
+        if config.get("CompressionType") == "NONE":
+            inside = "model" if name == "model" else "data"
+            for path_name, path in _files(source):
+                self._store(job, bucket, f"{place}/{inside}/{path_name}", path, _BYTES)
+            return
+        archive = folder / f"{name}-output.tar.gz"
+        pack(source, archive)
+        self._store(job, bucket, f"{place}/{name}.tar.gz", archive, "application/x-gzip")
+        archive.unlink()
+
+    def _outputs(self, job: Resource, folder: Path, result: TransformResult) -> None:
+        names: Json = read_marker(folder / "outputs.json", dict) or {}
+        task = read_marker(folder / "transform.json", TransformTask.from_json)
+        files = {item.source: item.output for item in task.objects} if task else {}
+        output = job.spec["TransformOutput"]
+        bucket, prefix = split_uri(output["S3OutputPath"])
+        place = f"{prefix.rstrip('/')}/" if prefix else ""
+        content_type = output.get("Accept") or _BYTES
+        for source in result.done:
+            key = f"{place}{names[source]}.out"
+            self._store(job, bucket, key, folder / files[source], content_type)
+
+    def _store(self, job: Resource, bucket: str, key: str, path: Path, content_type: str) -> None:
+        try:
+            self._objects.store(job.key.account, bucket, key, path, content_type)
+        except FileNotFoundError:
+            return  # a checkpoint that the job removed meanwhile
+        except KeyError as fault:
+            raise BadInput(
+                f"Cannot write s3://{bucket}/{key}: the account has no bucket {bucket}. Create it first."
+            ) from fault
+
+    def _lines(self, stream: LogStream) -> Iterator[tuple[float, str]]:
+        first = 0
+        while events := self._logs.events(stream, first, LINES_AT_ONCE, None, None):
+            yield from ((event.timestamp / 1000, event.message) for event in events)
+            first = events[-1].sequence + 1
+
+
+def final_metrics(definitions: list[dict[str, str]], lines: Iterator[tuple[float, str]]) -> list[Json]:
+    """Return FinalMetricDataList: the last value of each metric, as a 32-bit float widened.
+
+    `lines` are (seconds since the epoch, line with tabs as `#011`).
+    """
+    last: dict[str, Json] = {}
+    for at, line in lines:
+        for name, value in extract(definitions, line):
+            (narrow,) = struct.unpack("f", struct.pack("f", value)) if abs(value) < _LARGEST else (value,)
+            last[name] = {"MetricName": name, "Value": narrow, "Timestamp": float(int(at))}
+    return list(last.values())
+
+
+_LARGEST = 3.4e38
+
+
+def _definitions(spec: Json) -> list[dict[str, str]]:
+    algorithm = spec["AlgorithmSpecification"]
+    own: list[dict[str, str]] = algorithm.get("MetricDefinitions", [])
+    if built_in_image(algorithm.get("TrainingImage", "")) is None:
+        return own
+    return built_in_metric_definitions()
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (relative name with `/`, path) of the regular files below a folder, in order."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return [0, 0]
+    return [found.st_size, found.st_mtime_ns]

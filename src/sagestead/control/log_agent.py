@@ -1,0 +1,197 @@
+"""Carries what runs write into log streams: every line once, in order, within a fifth of a second.
+
+Rules: a tab is written `#011`; bytes that are not UTF-8 are replaced; a line longer than `LONGEST_LINE`
+bytes is cut. How far a log was carried is noted in the run's folder, and the stream itself has the last word:
+whatever it holds beyond the note is not carried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagestead.domain.logs import LogStream
+from sagestead.domain.resources import Kind, Resource
+from sagestead.planning.streams import data_stream_of, stream_of
+from sagestead.ports import Clock, Engine, Logs
+
+LONGEST_LINE = 32 * 1024
+CHUNK = 256 * 1024
+TICK_SECONDS = 0.05
+IDLE_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
+
+Read = Callable[[int, int], bytes]
+"""(offset, limit) -> bytes of a log."""
+
+
+def split_lines(chunk: bytes, *, is_all: bool) -> list[bytes]:
+    """Return the whole lines at the start of a chunk, with their ends.
+
+    An unfinished line is left out unless `is_all` says that nothing follows; a line that is too long is cut
+    at `LONGEST_LINE`, so that the same bytes are always split the same way.
+    """
+    lines: list[bytes] = []
+    start = 0
+    while start < len(chunk):
+        end = chunk.find(b"\n", start, start + LONGEST_LINE) + 1
+        if not end and (is_all or len(chunk) - start >= LONGEST_LINE):
+            end = min(start + LONGEST_LINE, len(chunk))
+        if not end:
+            break
+        lines.append(chunk[start:end])
+        start = end
+    return lines
+
+
+def as_message(line: bytes) -> str:
+    """Return a line as CloudWatch stores it."""
+    return line.rstrip(b"\r\n").decode("utf-8", "replace").replace("\t", "#011")
+
+
+class Tail:
+    """One log on its way into one stream."""
+
+    def __init__(self, read: Read, note: Path, stream: LogStream, logs: Logs, clock: Clock) -> None:
+        self._read = read
+        self._note = note
+        self._stream = stream
+        self._logs = logs
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._position: tuple[int, int] | None = None
+        self._closed = False
+
+    def pump(self, *, is_all: bool) -> bool:
+        """Carry what there is; `is_all`: the log has ended, its unfinished line too. True if anything was."""
+        with self._mutex:
+            if self._closed:
+                return False
+            offset, sequence = self._position or self._resume()
+            before = offset
+            while lines := split_lines(self._read(offset, CHUNK), is_all=is_all):
+                self._logs.append(self._stream, [as_message(line) for line in lines], self._clock())
+                offset += sum(map(len, lines))
+                sequence += len(lines)
+                self._position = (offset, sequence)
+                self._note.write_text(f"{offset} {sequence}")
+            self._position = (offset, sequence)
+            return offset != before
+
+    def close(self) -> None:
+        """Carry nothing any more."""
+        with self._mutex:
+            self._closed = True
+
+    def _resume(self) -> tuple[int, int]:
+        """Return (offset, sequence) of the first line that the stream does not hold."""
+        offset, sequence = 0, 0
+        with suppress(FileNotFoundError, ValueError):
+            offset, sequence = map(int, self._note.read_text().split())
+        last = self._logs.last(self._stream, 1)
+        held = last[-1].sequence + 1 if last else 0
+        if held < sequence:
+            offset, sequence = 0, 0
+        while sequence < held and (lines := split_lines(self._read(offset, CHUNK), is_all=True)):
+            known = lines[: held - sequence]
+            offset += sum(map(len, known))
+            sequence += len(known)
+        if sequence == 0:
+            self._logs.append(self._stream, [], self._clock())
+        return offset, held
+
+
+@dataclass(slots=True)
+class _Followed:
+    tails: list[Tail]
+    pause: float = TICK_SECONDS
+    due: float = 0.0
+
+
+class LogAgent:
+    """Follows the logs of runs. Safe to use from several threads."""
+
+    def __init__(self, engine: Engine, logs: Logs, clock: Clock) -> None:
+        self._engine = engine
+        self._logs = logs
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._followed: dict[str, _Followed] = {}
+
+    def follow(self, owner: Resource, run_id: str) -> None:
+        """Carry the run's lines from now on; again is fine."""
+        with self._mutex:
+            if run_id not in self._followed:
+                self._followed[run_id] = _Followed(self._tails(owner, run_id))
+
+    def drain(self, run_id: str) -> None:
+        """Carry everything that an ended run wrote, before this returns."""
+        for tail in self._tails_of(run_id):
+            tail.pump(is_all=True)
+
+    def catch_up(self, run_id: str) -> None:
+        """Carry the whole lines that a run has written so far, before this returns."""
+        for tail in self._tails_of(run_id):
+            tail.pump(is_all=False)
+
+    def release(self, run_id: str) -> None:
+        """Follow the run no more."""
+        with self._mutex:
+            followed = self._followed.pop(run_id, None)
+        for tail in followed.tails if followed else ():
+            tail.close()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Carry lines until `stopping` is set."""
+        while not stopping.wait(TICK_SECONDS):
+            with self._mutex:
+                everything = list(self._followed.items())
+            now = self._clock()
+            for run_id, followed in everything:
+                if followed.due <= now:
+                    self._tick(run_id, followed, now)
+
+    def _tick(self, run_id: str, followed: _Followed, now: float) -> None:
+        try:
+            carried = [tail.pump(is_all=False) for tail in followed.tails]
+        except Exception:  # noqa: BLE001 - the agent outlives a failing store; logged, tried again
+            _log.exception("log lines of %s are not carried yet", run_id)
+            followed.due = now + 1
+            return
+        followed.pause = TICK_SECONDS if any(carried) else min(IDLE_SECONDS, followed.pause * 2)
+        followed.due = now + followed.pause - TICK_SECONDS
+
+    def _tails_of(self, run_id: str) -> list[Tail]:
+        with self._mutex:
+            followed = self._followed.get(run_id)
+        return followed.tails if followed else []
+
+    def _tails(self, owner: Resource, run_id: str) -> list[Tail]:
+        folder = self._engine.folder(run_id)
+
+        def main(offset: int, limit: int) -> bytes:
+            return self._engine.log(run_id, offset, limit)
+
+        tails = [Tail(main, folder / "log.carried", stream_of(owner, run_id), self._logs, self._clock)]
+        if owner.key.kind is Kind.TRANSFORM_JOB:
+            stream = data_stream_of(owner, run_id)
+            read = _reader(folder / "data-log")
+            tails.append(Tail(read, folder / "data-log.carried", stream, self._logs, self._clock))
+        return tails
+
+
+def _reader(path: Path) -> Read:
+    def read(offset: int, limit: int) -> bytes:
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+        except FileNotFoundError:
+            return b""
+
+    return read

@@ -1,0 +1,1 @@
+"""Looks at what is due, plans, carries out, records."""

@@ -1,0 +1,139 @@
+"""Carries out the steps of plans: one function a step, each harmless when done twice.
+
+Rule: nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sagestead.control import artifacts, staging
+from sagestead.control.artifacts import Artifacts
+from sagestead.control.log_agent import LogAgent
+from sagestead.control.reconciler.errands import Errand, Errands
+from sagestead.control.staging import Staging, write_marker
+from sagestead.domain.resources import Resource
+from sagestead.planning import steps
+from sagestead.planning.steps import Collected, Staged, Step
+from sagestead.ports import Clock, Engine, Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What steps act upon."""
+
+    engine: Engine
+    routes: Routes
+    staging: Staging
+    artifacts: Artifacts
+    agent: LogAgent
+    errands: Errands
+    clock: Clock
+
+    def carry_out(self, resource: Resource, step: Step) -> None:
+        """Carry out one step for a resource."""
+        _BY_STEP[type(step)](self, resource, step)
+
+    def stage_instance(self, endpoint: Resource, step: steps.StageInstance) -> None:
+        """Send for the model artifact."""
+        work = _later(self.staging.instance, endpoint, step)
+        self._send("Staging the model", endpoint, [step.run_id], work, self._staging_failed)
+
+    def stage_training(self, job: Resource, step: steps.StageTraining) -> None:
+        """Send for the input data."""
+        work = _later(self.staging.training, job, step)
+        self._send("Staging the input data", job, [step.run_id], work, self._staging_failed)
+
+    def stage_transform(self, job: Resource, step: steps.StageTransform) -> None:
+        """Send for the model and the input data."""
+        work = _later(self.staging.transform, job, job.detail["_container"], step)
+        self._send("Staging the input data", job, step.run_ids, work, self._staging_failed)
+
+    def collect_training(self, job: Resource, step: steps.CollectTraining) -> None:
+        """Send the artifacts off."""
+        work = _later(self.artifacts.training, job, step)
+        self._send("Storing the artifacts", job, [step.run_id], work, self._collecting_failed)
+
+    def collect_transform(self, job: Resource, step: steps.CollectTransform) -> None:
+        """Send the outputs off."""
+        work = _later(self.artifacts.transform, job, self.engine.runs(job.arn), step)
+        self._send("Storing the output", job, step.run_ids, work, self._collecting_failed)
+
+    def sync_checkpoints(self, job: Resource, step: steps.SyncCheckpoints) -> None:
+        """Send the checkpoints off."""
+        work = _later(self.artifacts.checkpoints, job, step)
+        self._send("Storing checkpoints", job, [step.run_id], work, lambda _run_id, _reason: None)
+
+    def launch(self, resource: Resource, step: steps.Launch) -> None:
+        """Start the run and carry its log."""
+        self.engine.ensure(step.run_id, step.spec)
+        self.agent.follow(resource, step.run_id)
+
+    def stop(self, _resource: Resource, step: steps.Stop) -> None:
+        """Ask the run to end."""
+        self.engine.stop(step.run_id, step.grace)
+
+    def forget(self, _resource: Resource, step: steps.Forget) -> None:
+        """Remove the run, what it wrote last being carried first; again after an errand that works there."""
+
+        def remove() -> None:
+            self.engine.stop(step.run_id, 0)
+            self.agent.drain(step.run_id)
+            self.agent.release(step.run_id)
+            self.engine.forget(step.run_id)
+
+        self.errands.after(step.run_id, remove)
+
+    def publish(self, _resource: Resource, step: steps.PublishRoute) -> None:
+        """Let requests go there."""
+        self.routes.publish(step.route)
+
+    def withdraw(self, endpoint: Resource, _step: steps.WithdrawRoute) -> None:
+        """Let requests go nowhere."""
+        self.routes.withdraw(endpoint.key.account, endpoint.key.region, endpoint.key.name)
+
+    def _send(
+        self,
+        name: str,
+        resource: Resource,
+        run_ids: list[str] | tuple[str, ...],
+        work: Callable[[], None],
+        failed: Callable[[str, str], None],
+    ) -> None:
+        def surrender(reason: str) -> None:
+            for run_id in run_ids:
+                failed(run_id, reason)
+
+        self.errands.send(Errand(name, resource.key, run_ids, work, surrender))
+
+    def _staging_failed(self, run_id: str, reason: str) -> None:
+        staged = Staged(self.clock(), error=reason)
+        write_marker(self.engine.folder(run_id) / staging.MARKER, staged.to_json())
+
+    def _collecting_failed(self, run_id: str, reason: str) -> None:
+        collected = Collected(self.clock(), error=reason)
+        write_marker(self.engine.folder(run_id) / artifacts.MARKER, collected.to_json())
+
+
+def _later(work: Callable[..., None], *arguments: object) -> Callable[[], None]:
+    return lambda: work(*arguments)
+
+
+_BY_STEP: Mapping[type, Callable[[Effects, Resource, Any], None]] = MappingProxyType(
+    {
+        steps.StageInstance: Effects.stage_instance,
+        steps.StageTraining: Effects.stage_training,
+        steps.StageTransform: Effects.stage_transform,
+        steps.CollectTraining: Effects.collect_training,
+        steps.CollectTransform: Effects.collect_transform,
+        steps.SyncCheckpoints: Effects.sync_checkpoints,
+        steps.Launch: Effects.launch,
+        steps.Stop: Effects.stop,
+        steps.Forget: Effects.forget,
+        steps.PublishRoute: Effects.publish,
+        steps.WithdrawRoute: Effects.withdraw,
+    }
+)

@@ -1,0 +1,109 @@
+"""Steps that may move gigabytes, carried out beside everything else.
+
+Rule: an errand leaves its result in the run's folder, so nothing is lost when this process dies: the next
+plan finds no result and sends the errand again. One errand at a time for a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sagestead.domain.resources import Key
+from sagestead.planning.backoff import delay
+
+AT_ONCE = 8
+TRIES = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Work for a resource.
+
+    Attributes:
+        name: what it is, for the log.
+        key: the resource.
+        run_ids: the runs whose folders it works in.
+        work: does it; may be called again.
+        surrender: leaves a sentence as the result, after `TRIES` failures.
+    """
+
+    name: str
+    key: Key
+    run_ids: Sequence[str]
+    work: Callable[[], None]
+    surrender: Callable[[str], None]
+
+
+class Errands:
+    """Runs errands on threads; `done` hears of the resource of each that ends."""
+
+    def __init__(self, done: Callable[[Key], None]) -> None:
+        self._done = done
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="errand")
+        self._mutex = threading.Lock()
+        self._stopping = threading.Event()
+        self._busy: dict[str, list[Callable[[], None]]] = {}
+
+    def busy(self, run_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the runs that an errand works for."""
+        with self._mutex:
+            return frozenset(run_id for run_id in run_ids if run_id in self._busy)
+
+    def send(self, errand: Errand) -> None:
+        """Start an errand, unless one works for any of its runs already."""
+        with self._mutex:
+            if any(run_id in self._busy for run_id in errand.run_ids):
+                return
+            self._busy |= {run_id: [] for run_id in errand.run_ids}
+        self._pool.submit(self._carry_out, errand)
+
+    def after(self, run_id: str, action: Callable[[], None]) -> None:
+        """Do something now, and once more when the errand that works for the run has ended."""
+        with self._mutex:
+            if run_id in self._busy:
+                self._busy[run_id].append(action)
+        action()
+
+    def close(self) -> None:
+        """Wait for the errands under way; those that fail are not tried again."""
+        self._stopping.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _carry_out(self, errand: Errand) -> None:
+        try:
+            self._try(errand)
+        except Exception:  # noqa: BLE001 - a thread's end; logged, the next plan sends it again
+            _log.exception("%s for %s has no result", errand.name, errand.key.name)
+        finally:
+            with self._mutex:
+                actions = [action for run_id in errand.run_ids for action in self._busy.pop(run_id)]
+            for action in actions:
+                action()
+            self._done(errand.key)
+
+    def _try(self, errand: Errand) -> None:
+        for tries in range(1, TRIES + 1):
+            try:
+                errand.work()
+            except Exception as fault:  # noqa: BLE001 - logged, tried again, then said
+                _log.exception("%s for %s failed, %d of %d", errand.name, errand.key.name, tries, TRIES)
+                if tries == TRIES:
+                    errand.surrender(surrendered(errand.name, fault))
+                elif self._stopping.wait(delay(tries)):
+                    return
+            else:
+                return
+
+
+def surrendered(what: str, fault: Exception) -> str:
+    """Return the sentence for something that kept failing for a reason nobody foresaw."""
+    cause = f"{type(fault).__name__}: {fault}"[:300]
+    return (
+        f"InternalServerError: {what} failed {TRIES} times, the last time with {cause}. See the server's log."
+    )

@@ -1,0 +1,268 @@
+"""The reconciler: lease, observe, plan, carry out, record.
+
+Rules: the current state decides, never an event; an event is only a reason to look. A write names the version
+that was read, so whoever else wrote meanwhile wins and is looked at anew. One look at a resource at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from sagestead.control.artifacts import Artifacts
+from sagestead.control.log_agent import LogAgent
+from sagestead.control.reconciler.effects import Effects
+from sagestead.control.reconciler.errands import TRIES, Errands, surrendered
+from sagestead.control.reconciler.observing import Observer
+from sagestead.control.staging import Staging
+from sagestead.domain import endpoint as endpoint_words
+from sagestead.domain import training as training_words
+from sagestead.domain import transform_status as transform_words
+from sagestead.domain.resources import Key, Kind, Resource
+from sagestead.domain.runs import RunState
+from sagestead.planning import endpoint as endpoint_planning
+from sagestead.planning import training as training_planning
+from sagestead.planning import transform as transform_planning
+from sagestead.planning.backoff import delay
+from sagestead.planning.programs import Programs
+from sagestead.planning.steps import Plan, shown
+from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Routes, Stale
+
+LEASE_SECONDS = 10.0
+AT_ONCE = 8
+WAIT_SECONDS = 0.02
+SWEEP_SECONDS = 1.0
+ALARM_SECONDS = 0.25
+
+_log = logging.getLogger(__name__)
+
+_MAY_FOLLOW = {
+    Kind.ENDPOINT: endpoint_words.may_follow,
+    Kind.TRAINING_JOB: training_words.may_follow,
+    Kind.TRANSFORM_JOB: transform_words.may_follow,
+}
+
+Sight = frozenset[tuple[str, str, int]]
+"""What was seen of a resource's runs: (run id, phase, attempt) of each."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    key: Key
+    sight: Sight
+
+
+class Reconciler:
+    """Brings resources to what was asked of them.
+
+    Args:
+        resources: what was asked.
+        routes: where requests go.
+        engine: what runs.
+        objects: inputs and outputs.
+        logs: log streams.
+        clock: seconds since the epoch.
+        programs: algorithm name -> entry points.
+        cores: how many cores the host has.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - it is where everything comes together
+        self,
+        resources: Resources,
+        routes: Routes,
+        engine: Engine,
+        objects: Objects,
+        logs: Logs,
+        clock: Clock,
+        programs: Programs,
+        cores: int,
+    ) -> None:
+        self._resources = resources
+        self._routes = routes
+        self._engine = engine
+        self._clock = clock
+        self._holder = f"reconciler-{uuid.uuid4()}"
+        self._agent = LogAgent(engine, logs, clock)
+        self._errands = Errands(self._poke)
+        self._observer = Observer(
+            resources, routes, engine, logs, self._agent, self._errands, programs, cores
+        )
+        staging = Staging(engine, objects, clock)
+        artifacts = Artifacts(engine, objects, logs, clock)
+        self._effects = Effects(engine, routes, staging, artifacts, self._agent, self._errands, clock)
+        self._mutex = threading.Lock()
+        self._working: dict[Key, Resource | None] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._pokes: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._alarm = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until `stopping` is set; then finish what is under way."""
+        carrier = threading.Thread(target=self._agent.run, args=(stopping,), name="log-agent")
+        carrier.start()
+        for account, region, name in self._routes.table().routes:
+            self._poke(Key(Kind.ENDPOINT, account, region, name))
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
+            self._loop(stopping, pool)
+        self._errands.close()
+        carrier.join()
+
+    def _loop(self, stopping: threading.Event, pool: ThreadPoolExecutor) -> None:
+        revision, swept = -1, 0.0
+        while not stopping.is_set():
+            try:
+                if self._engine.changed(WAIT_SECONDS) or self._clock() >= swept + SWEEP_SECONDS:
+                    swept = self._clock()
+                    self._sweep()
+                self._deliver_pokes()
+                before, revision = revision, self._resources.revision()
+                if revision != before or self._clock() >= self._alarm:
+                    self._lease(pool)
+            except Exception:  # noqa: BLE001 - the loop outlives a failing store; logged
+                _log.exception("the reconciler's round failed; it goes on")
+                stopping.wait(1)
+
+    def _sweep(self) -> None:
+        """Poke the resources whose runs changed since they were last planned on."""
+        with self._mutex:
+            idle = [(arn, one) for arn, one in self._watched.items() if one.key not in self._working]
+        for arn, watched in idle:
+            if _sight(self._engine.runs(arn)) != watched.sight:
+                self._poke(watched.key)
+
+    def _poke(self, key: Key) -> None:
+        """Have a resource looked at soon."""
+        with self._mutex:
+            self._pokes.add(key)
+
+    def _deliver_pokes(self) -> None:
+        with self._mutex:
+            pokes = [key for key in self._pokes if key not in self._working]
+            self._pokes.difference_update(pokes)
+        for key in pokes:
+            resource = self._resources.get(key)
+            if resource is None:
+                self._drop_remains(key)
+                continue
+            try:
+                self._resources.update(resource, Change(self._clock(), touch=False))
+            except Stale:
+                self._poke(key)
+
+    def _drop_remains(self, key: Key) -> None:
+        """Withdraw the route of an endpoint that is gone."""
+        if key.kind is Kind.ENDPOINT:
+            self._routes.withdraw(key.account, key.region, key.name)
+
+    def _lease(self, pool: ThreadPoolExecutor) -> None:
+        """Hand out what is due; a resource that is being worked on waits its turn."""
+        now = self._clock()
+        with self._mutex:
+            free = AT_ONCE - len(self._working)
+        self._alarm = now + ALARM_SECONDS
+        leased = self._resources.lease(self._holder, now, LEASE_SECONDS, free) if free > 0 else []
+        if len(leased) >= free:
+            self._alarm = now + WAIT_SECONDS
+        for resource in leased:
+            if resource.key.kind not in _MAY_FOLLOW:
+                _log.error("%s is due, but nothing is ever done about its kind", resource.arn)
+                continue
+            with self._mutex:
+                is_working = resource.key in self._working
+                self._working[resource.key] = resource if is_working else None
+            if not is_working:
+                pool.submit(self._work, resource)
+
+    def _work(self, resource: Resource) -> None:
+        waiting: Resource | None = resource
+        while waiting is not None:
+            current = waiting
+            self._look(current)
+            with self._mutex:
+                waiting = self._working[current.key]
+                if waiting is None:
+                    del self._working[current.key]
+                else:
+                    self._working[current.key] = None
+
+    def _look(self, resource: Resource) -> None:
+        """Look at a resource once, and record what came of it."""
+        try:
+            runs = self._observer.runs(resource)
+            plan = self._plan(resource, runs)
+            for step in plan.steps:
+                self._effects.carry_out(resource, step)
+            self._record(resource, plan, _sight(runs.values()))
+            self._failures.pop(resource.key, None)
+        except Stale:
+            _log.debug("%s was written meanwhile", resource.arn)
+            self._poke(resource.key)
+        except Exception as fault:  # noqa: BLE001 - logged, tried again, then said in FailureReason
+            _log.exception("a look at %s failed", resource.arn)
+            self._retry(resource, fault)
+
+    def _plan(self, resource: Resource, runs: dict[str, RunState]) -> Plan:
+        now = self._clock()
+        if resource.key.kind is Kind.ENDPOINT:
+            return endpoint_planning.plan(resource, self._observer.endpoint(resource, runs, now), now)
+        if resource.key.kind is Kind.TRAINING_JOB:
+            return training_planning.plan(resource, self._observer.training(resource, runs), now)
+        return transform_planning.plan(resource, self._observer.transform(resource, runs), now)
+
+    def _record(self, resource: Resource, plan: Plan, sight: Sight) -> None:
+        if not _MAY_FOLLOW[resource.key.kind](resource.status, plan.status):
+            raise AssertionError(f"{resource.arn} cannot go from {resource.status} to {plan.status}")
+        if plan.remove:
+            self._resources.delete(resource)
+            with self._mutex:
+                self._watched.pop(resource.arn, None)
+            return
+        is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
+        change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
+        self._resources.update(resource, change)
+        if plan.look_again is not None:
+            self._alarm = min(self._alarm, plan.look_again)
+        with self._mutex:
+            if sight or plan.look_again is not None:
+                self._watched[resource.arn] = _Watched(resource.key, sight)
+            else:
+                self._watched.pop(resource.arn, None)
+        if sight != _sight(self._engine.runs(resource.arn)):
+            self._poke(resource.key)
+
+    def _retry(self, resource: Resource, fault: Exception) -> None:
+        """Look again later; after some tries, end what cannot be carried out."""
+        tries = self._failures[resource.key] = self._failures.get(resource.key, 0) + 1
+        now = self._clock()
+        try:
+            plan = (
+                self._give_up(resource, surrendered("Carrying it out", fault), now)
+                if tries >= TRIES
+                else None
+            )
+            if plan is None:
+                self._resources.update(resource, Change(now + delay(tries + 1), touch=False))
+                self._alarm = min(self._alarm, now + delay(tries + 1))
+            else:
+                self._record(resource, replace(plan, look_again=now), frozenset())
+                self._failures.pop(resource.key, None)
+        except Stale:
+            self._poke(resource.key)
+        except Exception:  # noqa: BLE001 - a thread's end; logged
+            _log.exception("%s stays leased until the lease ends", resource.arn)
+
+    def _give_up(self, resource: Resource, reason: str, now: float) -> Plan | None:
+        if resource.key.kind is Kind.ENDPOINT:
+            return endpoint_planning.give_up(resource, reason)
+        if resource.key.kind is Kind.TRAINING_JOB:
+            return training_planning.give_up(resource, reason, now)
+        return transform_planning.give_up(resource, reason, now)
+
+
+def _sight(runs: Iterable[RunState]) -> Sight:
+    return frozenset((run.run_id, run.phase.value, run.attempt) for run in runs)

@@ -1,0 +1,145 @@
+"""Looks at what is there: runs, folders, routes, log lines. Changes nothing but what is known of logs.
+
+Rule: the log of a run that ended is carried whole before anyone plans on its end, so that a job's lines are
+all in their stream when the job becomes terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagestead.control import artifacts, staging
+from sagestead.control.log_agent import LogAgent
+from sagestead.control.reconciler.errands import Errands
+from sagestead.control.staging import OPT_ML, read_marker
+from sagestead.domain.endpoint import EndpointStatus
+from sagestead.domain.resources import Json, Key, Kind, Resource
+from sagestead.domain.runs import RunState
+from sagestead.domain.training import TERMINAL
+from sagestead.planning import endpoint as endpoint_planning
+from sagestead.planning import training as training_planning
+from sagestead.planning import transform as transform_planning
+from sagestead.planning.backoff import ENDED
+from sagestead.planning.failure import LIMIT
+from sagestead.planning.fleet import is_ready, serving_fleet, wanted_fleet
+from sagestead.planning.programs import Programs
+from sagestead.planning.steps import Collected, Staged
+from sagestead.planning.streams import stream_of
+from sagestead.ports import Engine, Logs, Resources, Routes
+from sagestead.worker.layout import Layout
+
+LAST_LINES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """What is looked at."""
+
+    resources: Resources
+    routes: Routes
+    engine: Engine
+    logs: Logs
+    agent: LogAgent
+    errands: Errands
+    programs: Programs
+    cores: int
+
+    def runs(self, owner: Resource) -> dict[str, RunState]:
+        """Return the runs of a resource by id; their logs are followed from then on."""
+        runs = {run.run_id: run for run in self.engine.runs(owner.arn)}
+        for run_id, run in runs.items():
+            self.agent.follow(owner, run_id)
+            if run.phase in ENDED:
+                self.agent.drain(run_id)
+        return runs
+
+    def endpoint(
+        self, endpoint: Resource, runs: dict[str, RunState], now: float
+    ) -> endpoint_planning.Observed:
+        """Return what can be seen around an endpoint."""
+        key = endpoint.key
+        fleets = [fleet for fleet in (serving_fleet(endpoint), wanted_fleet(endpoint)) if fleet]
+        wanted = list(dict.fromkeys(one.run_id for fleet in fleets for one in fleet.instances))
+        is_wanted = endpoint.status not in (EndpointStatus.FAILED, EndpointStatus.DELETING)
+        is_changing = is_wanted and endpoint.status != EndpointStatus.IN_SERVICE
+        table = self.routes.table()
+        return endpoint_planning.Observed(
+            runs=runs,
+            staged=self._staged(wanted) if is_wanted else {},
+            busy=self.errands.busy(wanted),
+            route=table.routes.get((key.account, key.region, key.name)),
+            settled=self.routes.settled(table.revision, now),
+            lines=self._lines(endpoint, (run for run in runs.values() if is_changing and not is_ready(run))),
+            programs=self.programs,
+            cores=self.cores,
+        )
+
+    def training(self, job: Resource, runs: dict[str, RunState]) -> training_planning.Observed:
+        """Return what can be seen around a training job."""
+        run_id = training_planning.run_id_of(job)
+        folder = None if job.status in TERMINAL else self.engine.folder(run_id)
+        run = runs.get(run_id)
+        has_ended = run is not None and run.phase in ENDED
+        return training_planning.Observed(
+            run=run,
+            staged=read_marker(folder / staging.MARKER, Staged.from_json) if folder else None,
+            collected=read_marker(folder / artifacts.MARKER, Collected.from_json) if folder else None,
+            busy=bool(self.errands.busy([run_id])),
+            failure=_text(Layout(folder / OPT_ML).failure) if folder and has_ended else None,
+            lines=self._lines(job, [run] if run and has_ended and folder else []).get(run_id, ()),
+            programs=self.programs,
+            cores=self.cores,
+        )
+
+    def transform(self, job: Resource, runs: dict[str, RunState]) -> transform_planning.Observed:
+        """Return what can be seen around a transform job."""
+        run_ids = transform_planning.run_ids_of(job)
+        is_over = job.status in TERMINAL
+        collected = None
+        if not is_over:
+            marker = self.engine.folder(run_ids[0]) / artifacts.MARKER
+            collected = read_marker(marker, Collected.from_json)
+        return transform_planning.Observed(
+            container=job.detail.get("_container") or self._container(job),
+            runs=runs,
+            staged={} if is_over else self._staged(run_ids),
+            collected=collected,
+            busy=bool(self.errands.busy(run_ids)),
+            lines=self._lines(job, (run for run in runs.values() if run.phase in ENDED and not is_over)),
+            programs=self.programs,
+            cores=self.cores,
+        )
+
+    def _staged(self, run_ids: Iterable[str]) -> dict[str, Staged]:
+        found = {
+            run_id: read_marker(self.engine.folder(run_id) / staging.MARKER, Staged.from_json)
+            for run_id in run_ids
+        }
+        return {run_id: staged for run_id, staged in found.items() if staged is not None}
+
+    def _lines(self, owner: Resource, runs: Iterable[RunState]) -> dict[str, tuple[str, ...]]:
+        return {
+            run.run_id: tuple(
+                event.message for event in self.logs.last(stream_of(owner, run.run_id), LAST_LINES)
+            )
+            for run in runs
+        }
+
+    def _container(self, job: Resource) -> Json | None:
+        key = Key(Kind.MODEL, job.key.account, job.key.region, job.spec["ModelName"])
+        model = self.resources.get(key)
+        if model is None:
+            return None
+        containers = model.spec.get("Containers") or [{}]
+        container: Json = model.spec.get("PrimaryContainer") or containers[0]
+        return container
+
+
+def _text(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(4 * LIMIT).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,287 @@
+"""Puts what a run needs into its folder, before it starts.
+
+Rule: what cannot be staged is said in one sentence for FailureReason; anything else raised here is a defect.
+Staging again starts from nothing, so a crash in between does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sagestead.domain.resources import Json, Resource
+from sagestead.domain.transform import TransformObject, TransformTask
+from sagestead.planning.inputs import (
+    MANIFEST_LIMIT,
+    BadInput,
+    Input,
+    file_parts,
+    none_found,
+    of_manifest,
+    shared_out,
+    split_uri,
+    under_prefix,
+)
+from sagestead.planning.steps import Staged, StageInstance, StageTraining, StageTransform
+from sagestead.ports import Clock, Engine, Objects
+from sagestead.worker.layout import Layout
+
+T = TypeVar("T")
+
+MARKER = "staged.json"
+OPT_ML = "opt-ml"
+ARCHIVE = "model.tar.gz"
+CONTAINER_ROOT = "/opt/ml/"
+HOST = "algo-1"
+
+
+class Staging:
+    """Stages instances and jobs from the object store. Safe to use from several threads."""
+
+    def __init__(self, engine: Engine, objects: Objects, clock: Clock) -> None:
+        self._engine = engine
+        self._objects = objects
+        self._clock = clock
+        self._sharing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def instance(self, endpoint: Resource, step: StageInstance) -> None:
+        """Stage an instance of an endpoint: the artifact that its generation first fetched."""
+        digest, error = None, None
+        if step.uri is not None:
+            try:
+                digest = self._share(endpoint.key.account, step, step.uri)
+            except BadInput as refusal:
+                error = str(refusal)
+        staged = Staged(self._clock(), None if error else digest, error=error)
+        write_marker(self._engine.folder(step.run_id) / MARKER, staged.to_json())
+
+    def training(self, job: Resource, step: StageTraining) -> None:
+        """Stage a training job: configuration, channels and earlier checkpoints."""
+        folder = self._engine.folder(step.run_id)
+        layout = Layout(folder / OPT_ML)
+        shutil.rmtree(layout.root, ignore_errors=True)
+        error = None
+        try:
+            self._configure(job, layout)
+            self._channels(job, layout)
+            self._checkpoints(job, layout)
+        except BadInput as refusal:
+            error = f"ClientError: {refusal}"
+        write_marker(folder / MARKER, Staged(self._clock(), error=error).to_json())
+
+    def transform(self, job: Resource, container: Json, step: StageTransform) -> None:
+        """Stage a transform job: every instance gets its share of the objects, its task and the model."""
+        folders = [self._engine.folder(run_id) for run_id in step.run_ids]
+        shares: list[list[Input]] = [[] for _ in folders]
+        digest, error = None, None
+        try:
+            source = job.spec["TransformInput"]["DataSource"]["S3DataSource"]
+            shares = shared_out(self._inputs(job, source), len(folders))
+            digest = self._model(job, container, folders)
+            for folder, share in zip(folders, shares, strict=True):
+                self._task(job, folder, share)
+        except BadInput as refusal:
+            error = f"ClientError: {refusal}"
+        for folder, share in zip(folders, shares, strict=True):
+            staged = Staged(self._clock(), digest, len(share), error)
+            write_marker(folder / MARKER, staged.to_json())
+
+    def _share(self, account: str, step: StageInstance, uri: str) -> str:
+        """Link the generation's copy of the artifact into the instance's folder; return its digest."""
+        shared = self._engine.folder(step.shared)
+        kept = shared / hashlib.sha256(uri.encode()).hexdigest()[:32]
+        note = kept.with_suffix(".sha256")
+        with self._sharing[step.shared]:
+            if not (kept.exists() and note.exists()):
+                digest = self._fetch(account, *split_uri(uri), kept)
+                note.write_text(digest)
+            digest = note.read_text()
+            if step.digest not in (None, digest):
+                kept.unlink()
+                raise BadInput(
+                    f"The object {uri} changed since this endpoint was deployed: its SHA-256 was "
+                    f"{step.digest}, now it is {digest}. Put the former object back, or update the endpoint."
+                )
+        _link(kept, self._engine.folder(step.run_id) / ARCHIVE)
+        return digest
+
+    def _model(self, job: Resource, container: Json, folders: Sequence[Path]) -> str | None:
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+        uri = container.get("ModelDataUrl") or source.get("S3Uri")
+        if uri is None:
+            return None
+        first, *others = [folder / ARCHIVE for folder in folders]
+        digest = self._fetch(job.key.account, *split_uri(uri), first)
+        for other in others:
+            _link(first, other)
+        return digest
+
+    def _fetch(self, account: str, bucket: str, key: str, destination: Path) -> str:
+        destination.unlink(missing_ok=True)
+        try:
+            return self._objects.fetch(account, bucket, key, destination)
+        except KeyError as fault:
+            raise BadInput(f"Could not find data at s3://{bucket}/{key}.") from fault
+
+    def _inputs(self, job: Resource, source: Json) -> list[Input]:
+        """Return the objects of an S3DataSource, in order."""
+        account, uri = job.key.account, source["S3Uri"]
+        bucket, prefix = split_uri(uri)
+        if source.get("S3DataType") == "ManifestFile":
+            try:
+                found = of_manifest(self._objects.read(account, bucket, prefix, MANIFEST_LIMIT), uri)
+            except KeyError:
+                found = []
+        elif self._objects.has_bucket(account, bucket):
+            keys = [item.key for item in self._objects.list(account, bucket, prefix)]
+            found = under_prefix(bucket, prefix, keys)
+        else:
+            found = []
+        if not found:
+            raise BadInput(none_found(uri, bucket, job.key.region, job.spec.get("RoleArn")))
+        return found
+
+    def _configure(self, job: Resource, layout: Layout) -> None:
+        for folder in (layout.config, layout.model, layout.output_data, layout.root / "input" / "data"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_marker(layout.config / "hyperparameters.json", job.spec.get("HyperParameters", {}))
+        write_marker(layout.config / "inputdataconfig.json", _channels_as_seen(job.spec))
+        write_marker(layout.config / "resourceconfig.json", _resources_as_seen(job.spec))
+        checkpoints = job.spec.get("CheckpointConfig")
+        if checkpoints is not None:
+            seen = {"S3Uri": checkpoints["S3Uri"], "LocalPath": checkpoint_path(checkpoints)}
+            write_marker(layout.config / "checkpointconfig.json", seen)
+
+    def _channels(self, job: Resource, layout: Layout) -> None:
+        for channel in job.spec.get("InputDataConfig", []):
+            folder = layout.channel(channel["ChannelName"])
+            folder.mkdir(parents=True, exist_ok=True)
+            self._place(job, self._inputs(job, channel["DataSource"]["S3DataSource"]), folder)
+
+    def _checkpoints(self, job: Resource, layout: Layout) -> None:
+        config = job.spec.get("CheckpointConfig")
+        if config is None:
+            return
+        folder = checkpoint_folder(config, layout)
+        folder.mkdir(parents=True, exist_ok=True)
+        bucket, prefix = split_uri(config["S3Uri"])
+        prefix = prefix.rstrip("/") + "/" if prefix else ""
+        if self._objects.has_bucket(job.key.account, bucket):
+            keys = [item.key for item in self._objects.list(job.key.account, bucket, prefix)]
+            self._place(job, under_prefix(bucket, prefix, keys), folder)
+
+    def _place(self, job: Resource, items: Sequence[Input], folder: Path) -> None:
+        for item in items:
+            path = folder.joinpath(*file_parts(item))
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._fetch(job.key.account, item.bucket, item.key, path)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as fault:
+                raise BadInput(
+                    f"The object {item.uri} cannot be a file, because another object's key makes that path a "
+                    "folder. Give one of them another key."
+                ) from fault
+
+    def _task(self, job: Resource, folder: Path, share: Sequence[Input]) -> None:
+        for name in ("input", "output"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / name).mkdir()
+        objects = []
+        for ordinal, item in enumerate(share):
+            object_ = TransformObject(item.uri, f"input/{ordinal:06d}", f"output/{ordinal:06d}")
+            self._fetch(job.key.account, item.bucket, item.key, folder / object_.file)
+            objects.append(object_)
+        write_marker(folder / "outputs.json", {item.uri: item.name for item in share})
+        write_marker(folder / "transform.json", _task_of(job.spec, objects).to_json())
+
+
+def read_marker(path: Path, read: Callable[[Json], T]) -> T | None:
+    """Return what a marker says, or None when it is not there."""
+    try:
+        return read(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+
+
+def write_marker(path: Path, content: Json) -> None:
+    """Write a small JSON file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{threading.get_ident()}")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
+
+
+def checkpoint_path(config: Json) -> str:
+    """Return where the container sees its checkpoints."""
+    path: str = config.get("LocalPath") or f"{CONTAINER_ROOT}checkpoints/"
+    return path
+
+
+def checkpoint_folder(config: Json, layout: Layout) -> Path:
+    """Return where that is in the run's folder."""
+    path = os.path.normpath(checkpoint_path(config))
+    inside = path.removeprefix(CONTAINER_ROOT) if path.startswith(CONTAINER_ROOT) else "checkpoints"
+    return layout.root / inside
+
+
+def _link(source: Path, destination: Path) -> None:
+    """Give a file a second name; where the file system cannot, copy it."""
+    destination.unlink(missing_ok=True)
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copyfile(source, destination)
+
+
+def _channels_as_seen(spec: Json) -> Json:
+    """Return inputdataconfig.json (spec: container-contract.md section 1.3); FastFile is given as File."""
+    seen: Json = {}
+    for channel in spec.get("InputDataConfig", []):
+        mode = channel.get("InputMode") or spec["AlgorithmSpecification"]["TrainingInputMode"]
+        source = channel["DataSource"]["S3DataSource"]
+        seen[channel["ChannelName"]] = {
+            "TrainingInputMode": "File" if mode == "FastFile" else mode,
+            "S3DistributionType": source.get("S3DataDistributionType") or "FullyReplicated",
+            "RecordWrapperType": channel.get("RecordWrapperType") or "None",
+            **({"ContentType": channel["ContentType"]} if channel.get("ContentType") else {}),
+        }
+    return seen
+
+
+def _resources_as_seen(spec: Json) -> Json:
+    """Return resourceconfig.json (spec: container-contract.md section 1.4)."""
+    instance_type = spec["ResourceConfig"]["InstanceType"]
+    group = "homogeneousCluster"
+    return {
+        "current_host": HOST,
+        "hosts": [HOST],
+        "network_interface_name": "lo",
+        "current_instance_type": instance_type,
+        "current_group_name": group,
+        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": [HOST]}],
+    }
+
+
+def _task_of(spec: Json, objects: list[TransformObject]) -> TransformTask:
+    """Return a CreateTransformJob request as a task, defaults filled in."""
+    given, wanted, data = spec["TransformInput"], spec["TransformOutput"], spec.get("DataProcessing", {})
+    return TransformTask(
+        objects=objects,
+        content_type=given.get("ContentType"),
+        accept=wanted.get("Accept"),
+        compression=given.get("CompressionType") or "None",
+        split_type=given.get("SplitType") or "None",
+        assemble_with=wanted.get("AssembleWith") or "None",
+        strategy=spec.get("BatchStrategy"),
+        max_payload_mb=spec.get("MaxPayloadInMB"),
+        max_concurrent=spec.get("MaxConcurrentTransforms"),
+        input_filter=data.get("InputFilter") or "$",
+        output_filter=data.get("OutputFilter") or "$",
+        join_source=data.get("JoinSource") or "None",
+    )

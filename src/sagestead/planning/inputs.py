@@ -1,0 +1,102 @@
+"""Which objects an input names, and under which names they appear (spec: container-contract.md section 1.5).
+
+Rule: a name in S3 never leads out of the folder that it is staged in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MANIFEST_LIMIT = 64 * 1024 * 1024
+LONGEST_NAME = 255
+
+_HOSTED = re.compile(
+    r"https://(?P<bucket>[a-z0-9.-]+)\.s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?/(?P<key>.+)"
+)
+
+
+class BadInput(Exception):  # noqa: N818 - the job cannot run, and its owner can mend that
+    """The input cannot be used; the text is one sentence for FailureReason, without its prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One object: its key, and the path that it appears under, relative and with `/`."""
+
+    bucket: str
+    key: str
+    name: str
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return (bucket, key) of `s3://bucket/key` or of the https form; the key may be empty."""
+    hosted = _HOSTED.fullmatch(uri)
+    if hosted is not None:
+        return hosted["bucket"], hosted["key"]
+    if not uri.startswith("s3://"):
+        raise BadInput(f"{uri} is not an S3 URI; write s3://bucket/key.")
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def under_prefix(bucket: str, prefix: str, keys: Sequence[str]) -> list[Input]:
+    """Return the objects of a prefix: named by what follows its last `/`; folder markers are left out."""
+    cut = prefix.rfind("/") + 1
+    return [Input(bucket, key, key[cut:]) for key in keys if not key.endswith("/")]
+
+
+def of_manifest(content: bytes, uri: str) -> list[Input]:
+    """Return the objects that a manifest lists, in its order; raise `BadInput` when it is none."""
+    try:
+        first, *rest = json.loads(content)
+        bucket, prefix = split_uri(first["prefix"])
+        names = [_text(name) for name in rest]
+    except (ValueError, TypeError, KeyError, RecursionError) as fault:
+        raise BadInput(
+            f'{uri} is not a manifest: it must be a JSON array, first {{"prefix": "s3://…"}}, then keys.'
+        ) from fault
+    return [Input(bucket, prefix + name, name.lstrip("/")) for name in names]
+
+
+def file_parts(item: Input) -> list[str]:
+    """Return the parts of the path that an object is staged under; raise `BadInput` if no file has it."""
+    parts = item.name.split("/")
+    for part in parts:
+        if part in ("", ".", "..") or "\0" in part or len(part.encode()) > LONGEST_NAME:
+            raise BadInput(
+                f"The object {item.uri} cannot be a file: {part[:40]!r} is no name of a folder or file. "
+                "Give it another key."
+            )
+    return parts
+
+
+def shared_out(items: Sequence[T], count: int) -> list[list[T]]:
+    """Return `count` shares, round robin in order."""
+    return [list(items[ordinal::count]) for ordinal in range(count)]
+
+
+def none_found(uri: str, bucket: str, region: str, role: str | None) -> str:
+    """Return the sentence for an input without objects (spec: control-plane.md section 8)."""
+    who = f'that the role "{role}" has' if role else "that the role has"
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+        f"exists in the selected region ({region}), that objects exist under that S3 prefix, and "
+        f'{who} "s3:ListBucket" permissions on bucket "{bucket}".'
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
