@@ -1,0 +1,53 @@
+# Every target does its own set-up. Needs Python 3.11 or newer (with venv) and make.
+PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(shell $(v) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(v)")' 2>/dev/null)))
+BIN := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+SDK2 := .venvs/sdk2
+SDK3 := .venvs/sdk3
+AWSCLI := .venvs/awscli
+
+.PHONY: setup test check demo compat compatibility clean
+
+setup: .venv/.complete
+
+.venv/.complete: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP) --editable '.[dev]'
+	@touch $@
+
+test: setup check
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not compat"
+
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: setup $(SDK2)/.complete
+	$(BIN)/sagestead demo --python $(SDK2)/bin/python
+
+compat: setup $(SDK2)/.complete $(SDK3)/.complete $(AWSCLI)/.complete
+	$(BIN)/python -m pytest -m compat -rs tests/compat
+
+compatibility: setup
+	$(BIN)/python -m sagestead.control.compatibility
+
+$(SDK2)/.complete: Makefile
+	$(PYTHON) -m venv $(SDK2)
+	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'numpy<2' 'pandas<3'
+	@touch $@
+
+$(SDK3)/.complete: Makefile
+	$(PYTHON) -m venv $(SDK3)
+	$(SDK3)/bin/python $(PIP) 'sagemaker-core>=2,<3'
+	@touch $@
+
+$(AWSCLI)/.complete: Makefile
+	$(PYTHON) -m venv $(AWSCLI)
+	$(AWSCLI)/bin/python $(PIP) 'awscli>=1.46,<2' 's3cmd>=2.4,<3'
+	@touch $@
+
+clean:
+	rm -rf .venv .venvs

@@ -1,0 +1,5 @@
+"""`python -m sagestead` is the command `sagestead`."""
+
+from sagestead.cli import app
+
+app()

@@ -1,0 +1,28 @@
+"""The list of commands."""
+
+from __future__ import annotations
+
+import typer
+
+from sagestead.cli.demo import demo
+from sagestead.cli.doctor import doctor
+from sagestead.cli.down import down
+from sagestead.cli.env import env
+from sagestead.cli.keys import keys
+from sagestead.cli.status import status
+from sagestead.cli.up import up
+
+app = typer.Typer(
+    name="sagestead",
+    help="Amazon SageMaker's API on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(up)
+app.command()(env)
+app.command()(status)
+app.command()(demo)
+app.command()(doctor)
+app.command()(down)
+app.add_typer(keys, name="keys")

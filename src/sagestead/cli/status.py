@@ -1,0 +1,43 @@
+"""`sagestead status`: what runs, and what it holds."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.table import Table
+
+from sagestead.cli.client import client
+from sagestead.cli.down import is_held
+from sagestead.cli.terminal import DataOption, console, refuse, running_server
+
+NOUNS = (
+    ("list_endpoints", "Endpoints", "EndpointName", "EndpointStatus"),
+    ("list_training_jobs", "TrainingJobSummaries", "TrainingJobName", "TrainingJobStatus"),
+    ("list_transform_jobs", "TransformJobSummaries", "TransformJobName", "TransformJobStatus"),
+    ("list_models", "Models", "ModelName", None),
+)
+
+
+def status(data: DataOption = None) -> None:
+    """Say where the server listens and list its newest endpoints, jobs and models."""
+    folder, server = running_server(data)
+    if not is_held(folder):
+        refuse(
+            f"No server runs on {folder.root}; its last one did not end in order. 'sagestead up' continues."
+        )
+    sagemaker = client(folder, server, "sagemaker")
+    table = Table("Kind", "Name", "Status", title=f"{server.url}, account {server.account}, {server.region}")
+    try:
+        for operation, member, name, state in NOUNS:
+            answer = getattr(sagemaker, operation)(
+                SortBy="CreationTime", SortOrder="Descending", MaxResults=10
+            )
+            for row in answer[member]:
+                table.add_row(member.removesuffix("Summaries"), row[name], row[state] if state else "")
+    except (BotoCoreError, ClientError) as error:
+        refuse(f"The server at {server.url} does not answer: {error}. 'sagestead doctor' says more.")
+    console.print(table)
+    up_for = timedelta(seconds=int(time.time() - server.started_at))
+    console.print(f"Process {server.pid}, up for {up_for}, data in {folder.root}")

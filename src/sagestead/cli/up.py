@@ -1,0 +1,73 @@
+"""`sagestead up`: run the service in the foreground."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sagestead.cli.terminal import DataOption, console, refuse
+from sagestead.domain.identity import Credential
+from sagestead.settings import DEFAULT_ACCOUNT, DEFAULT_PORT, DEFAULT_REGION, Settings, data_folder
+from sagestead.telemetry import start_logging
+
+
+def up(  # noqa: PLR0913, PLR0917 - one parameter an option
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0: any free one.", min=0, max=65535)
+    ] = DEFAULT_PORT,
+    data: DataOption = None,
+    front_doors: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
+    account: Annotated[str, typer.Option(help="Account made at the first start.")] = DEFAULT_ACCOUNT,
+    region: Annotated[str, typer.Option(help="Region that 'sagestead env' names.")] = DEFAULT_REGION,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain: serve HTTPS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate.")] = None,
+) -> None:
+    """Run the service until Ctrl-C or SIGTERM."""
+    if not re.fullmatch(r"\d{12}", account):
+        refuse(f"--account {account!r} must be twelve digits.")
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", region):
+        refuse(f"--region {region!r} must look like 'us-east-1'.")
+    if (tls_cert is None) != (tls_key is None):
+        refuse("--tls-cert and --tls-key go together; give both or neither.")
+    for file in (tls_cert, tls_key):
+        if file is not None and not file.is_file():
+            refuse(f"The file {file} does not exist.")
+    folder = data_folder(data)
+    settings = Settings(
+        data=str(folder.root),
+        host=host,
+        port=port,
+        front_doors=front_doors,
+        account=account,
+        region=region,
+        tls_cert=str(tls_cert.absolute()) if tls_cert else None,
+        tls_key=str(tls_key.absolute()) if tls_key else None,
+    )
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    from sagestead.service.supervisor import CannotStart, run_service  # noqa: PLC0415 - other commands start faster
+
+    try:
+        settings.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        start_logging("supervisor", settings.folder.log)
+        run_service(settings, _announce)
+    except CannotStart as reason:
+        refuse(str(reason))
+    except OSError as error:
+        refuse(f"{error.filename or settings.data}: {error.strerror}; name another data folder with --data.")
+    console.print("Stopped; everything is kept. 'sagestead up' continues.")
+
+
+def _announce(settings: Settings, key: Credential) -> None:
+    console.print(f"[bold green]Sagestead is ready[/bold green] at [bold]{settings.url}[/bold]")
+    console.print(f"  account {key.account}, region {settings.region}, data in {settings.data}")
+    named = "" if settings.folder == data_folder(None) else f" --data {settings.data}"
+    console.print("  Point a client at it, in another terminal:", end=" ")
+    console.print(f'[bold]eval "$(sagestead env{named})"[/bold]', soft_wrap=True)
+    console.print("  Stop with Ctrl-C.")

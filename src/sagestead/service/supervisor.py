@@ -1,0 +1,271 @@
+"""The supervisor: owns the data folder, starts the children, replaces the dead, drains and ends them.
+
+Rule: one supervisor a data folder (an advisory lock says so); whatever way it ends, its children end with it
+(`lifeline.py`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from sagestead.control.accounts import open_account
+from sagestead.domain.identity import Credential
+from sagestead.service import lifeline
+from sagestead.service.wiring import open_adapters
+from sagestead.settings import Server, Settings
+
+log = logging.getLogger(__name__)
+
+START_LIMIT = 30.0
+RESTART_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+HEALTHY_AFTER = 30.0
+
+
+class CannotStart(Exception):  # noqa: N818 - it says why, in one sentence for the terminal
+    """The service cannot start; the text is one sentence with the remedy."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A child process and how often it had to be replaced lately."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0
+    ready: bool = False
+
+
+class Supervisor:
+    """One service on one data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.children: list[Child] = []
+        self.stopping = False
+        self._lock: int | None = None
+        self._lifeline: tuple[int, int] | None = None
+        self._reserved: socket.socket | None = None
+        self._wake: tuple[socket.socket, socket.socket] | None = None
+
+    # -- before anything runs
+
+    def prepare(self) -> Credential:
+        """Take the data folder, reserve the port, make the account; returns the key that `env` exports.
+
+        Raises:
+            CannotStart: another instance uses the folder, the folder cannot be written, the port is taken.
+        """
+        self._take_folder()
+        self._reserve_port()
+        adapters = open_adapters(self.settings)
+        try:
+            adapters.objects.collect_orphans()
+            return open_account(
+                adapters.resources, adapters.credentials, self.settings.account, round(time.time(), 3)
+            )
+        finally:
+            adapters.database.close()
+
+    def _take_folder(self) -> None:
+        folder = self.settings.folder
+        try:
+            folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CannotStart(
+                f"The data folder {folder.root} cannot be used ({error.strerror}); name another with --data."
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running = Server.read(folder)
+            where = f" at {running.url} (process {running.pid})" if running else ""
+            raise CannotStart(
+                f"Another Sagestead uses the data folder {folder.root}{where}; "
+                "stop it with 'sagestead down', or name another folder with --data."
+            ) from None
+
+    def _reserve_port(self) -> None:
+        """Hold the address without listening, so that the children can share it and nobody else takes it."""
+        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
+        address = (self.settings.host, self.settings.port)
+        try:
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+            self._reserved = socket.socket(family)
+            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self._reserved.bind(address)
+        except (OSError, OverflowError) as error:
+            raise CannotStart(
+                f"Cannot listen on {address[0]} port {address[1]} ({error}); "
+                "choose another with --port or --host."
+            ) from error
+        self.settings = replace(self.settings, port=self._reserved.getsockname()[1])
+
+    # -- running
+
+    def start(self) -> None:
+        """Start the children and wait until all are ready.
+
+        Raises:
+            CannotStart: a child ended or was not ready in time.
+        """
+        self._lifeline = os.pipe()
+        handed = self.settings.to_json()
+        self.children = [Child("control", [sys.executable, "-m", "sagestead.service.control", handed])]
+        self.children += [
+            Child(f"front-{n}", [sys.executable, "-m", "sagestead.service.front", handed, f"front-{n}"])
+            for n in range(self.settings.front_doors)
+        ]
+        for child in self.children:
+            self._spawn(child)
+        deadline = time.monotonic() + START_LIMIT
+        for child in self.children:
+            if not self._await_ready(child, deadline):
+                raise CannotStart(
+                    f"The {child.name} process did not start; its reason is in {self.settings.folder.log}."
+                )
+        settings = self.settings
+        Server(os.getpid(), settings.url, settings.account, settings.region, time.time()).write(
+            settings.folder
+        )
+
+    def _spawn(self, child: Child) -> None:
+        assert self._lifeline is not None  # noqa: S101 - set by start
+        environment = {**os.environ, lifeline.VARIABLE: str(self._lifeline[0])}
+        child.process = subprocess.Popen(  # noqa: S603 - our own modules
+            child.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=environment,
+            pass_fds=[self._lifeline[0]],
+            start_new_session=True,
+        )
+        child.started_at = time.monotonic()
+        child.ready = False
+
+    def _await_ready(self, child: Child, deadline: float) -> bool:
+        process = child.process
+        if process is None or process.stdout is None:
+            return False
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if selector.select(max(0.0, deadline - time.monotonic())):
+                child.ready = process.stdout.readline() == b"ready\n"
+        return child.ready
+
+    def run(self) -> None:
+        """Replace children that end, until SIGTERM or SIGINT; then drain."""
+        self._wake = socket.socketpair()
+        for end in self._wake:
+            end.setblocking(False)  # noqa: FBT003 - the signature is socket's
+        signal.set_wakeup_fd(self._wake[1].fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, _ignore)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake[0], selectors.EVENT_READ)
+            while not self.stopping:
+                pause = self._replace_dead()
+                if selector.select(pause):
+                    self._wake[0].recv(4096)
+        self.stop()
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.stopping = True
+
+    def _replace_dead(self) -> float:
+        """Start children again that ended; returns the seconds until the next look."""
+        pause = 5.0
+        now = time.monotonic()
+        for child in self.children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            if child.ready:
+                log.warning("%s ended with code %s", child.name, child.process.returncode)
+                child.ready = False
+                healthy = now - child.started_at > HEALTHY_AFTER
+                child.failures = 0 if healthy else child.failures + 1
+            wait = child.started_at + RESTART_PAUSES[min(child.failures, len(RESTART_PAUSES) - 1)] - now
+            if wait > 0:
+                pause = min(pause, wait)
+                continue
+            if child.process.stdout is not None:
+                child.process.stdout.close()
+            self._spawn(child)
+            child.ready = True
+        return pause
+
+    def stop(self) -> None:
+        """Drain the front doors, then end control; the instances end with the lifeline."""
+        limit = self.settings.drain_seconds + 5.0
+        self._end([child for child in self.children if child.name != "control"], limit)
+        self._end([child for child in self.children if child.name == "control"], 10.0)
+        self.settings.folder.server.unlink(missing_ok=True)
+        if self._lifeline is not None:
+            for number in self._lifeline:
+                os.close(number)
+            self._lifeline = None
+
+    def _end(self, children: list[Child], limit: float) -> None:
+        living = [c.process for c in children if c.process is not None and c.process.poll() is None]
+        for process in living:
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + limit
+        for process in living:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("process %s did not end in time and is killed", process.pid)
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def close(self) -> None:
+        """Let go of the folder and the port."""
+        if self._reserved is not None:
+            self._reserved.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Be woken by a child's end; the loop looks for itself."""
+    del number, frame
+
+
+def run_service(settings: Settings, ready: Callable[[Settings, Credential], None]) -> None:
+    """Run the whole service in the foreground; `ready` is called once it answers.
+
+    Raises:
+        CannotStart: with the sentence for the terminal.
+    """
+    supervisor = Supervisor(settings)
+    try:
+        key = supervisor.prepare()
+        try:
+            supervisor.start()
+            ready(supervisor.settings, key)
+            supervisor.run()
+        finally:
+            supervisor.stop()
+    finally:
+        supervisor.close()
