@@ -25,7 +25,7 @@ from sagestead.ports import Change
 _BLUE_GREEN = "DeploymentConfig.BlueGreenUpdatePolicy."
 _AT_ONCE = "deployments switch all traffic at once when the new instances answer; leave DeploymentConfig out"
 _SNAPSHOT = ("ContainerStartupHealthCheckTimeoutInSeconds", "RoutingConfig")
-_RETAINED = {"DesiredInstanceCount": "DesiredInstanceCount", "DesiredWeight": "DesiredWeight"}
+_RETAINED = ("DesiredInstanceCount", "DesiredWeight")
 
 
 def create_endpoint(ctx: Context, request: Json) -> Json:

@@ -1,0 +1,166 @@
+"""Training jobs (spec: control-plane.md section 8).
+
+Rule: an operation stores the request and says what is wanted; the reconciler trains, and writes what became
+of it into `detail`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sagestead.control.context import Context, Hold, Operation
+from sagestead.control.listing import ListOf
+from sagestead.control.operations import records, training_requests
+from sagestead.control.operations.tags import tags_of
+from sagestead.domain.errors import InUse, Invalid, Refusal
+from sagestead.domain.images import built_in_image
+from sagestead.domain.metrics import built_in_metric_definitions
+from sagestead.domain.resources import Json, Kind, Resource
+from sagestead.domain.training import TERMINAL, TrainingStatus, enter
+from sagestead.ports import Change
+
+
+def create_training_job(ctx: Context, request: Json) -> Json:
+    """CreateTrainingJob: checks the members, the role, the data and the output's bucket."""
+    name = request["TrainingJobName"]
+    training_requests.check(request)
+    tags = tags_of(request)
+    existing = records.in_any_case(ctx, Kind.TRAINING_JOB, name)
+    if existing is not None:
+        raise _taken(existing)
+    training_requests.check_references(ctx, request)
+    stopping = {
+        "MaxRuntimeInSeconds": training_requests.DEFAULT_RUNTIME,
+        **request.get("StoppingCondition", {}),
+    }
+    draft = records.draft(ctx, Kind.TRAINING_JOB, name, {**request, "StoppingCondition": stopping}, tags)
+    draft = replace(
+        draft,
+        status=TrainingStatus.IN_PROGRESS.value,
+        detail=enter({}, "Starting", ctx.now),
+        due_at=ctx.now,
+    )
+    return {"TrainingJobArn": records.create(ctx, draft, _taken).arn}
+
+
+def describe_training_job(ctx: Context, request: Json) -> Json:
+    """DescribeTrainingJob."""
+    job = find_training_job(ctx, request["TrainingJobName"])
+    detail = {name: value for name, value in job.detail.items() if not name.startswith("_")}
+    return {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        "ProfilingStatus": "Disabled",
+        **job.spec,
+        **detail,
+        "AlgorithmSpecification": _algorithm(job.spec["AlgorithmSpecification"]),
+        "OutputDataConfig": {"KmsKeyId": "", **job.spec["OutputDataConfig"]},
+        "ModelArtifacts": {"S3ModelArtifacts": model_artifacts(job)},
+        "TrainingJobName": job.key.name,
+        "TrainingJobArn": job.arn,
+        "TrainingJobStatus": job.status,
+        "CreationTime": job.created_at,
+        "LastModifiedTime": job.modified_at,
+    }
+
+
+def list_training_jobs(ctx: Context, request: Json) -> Json:
+    """ListTrainingJobs: no job has a warm pool or a training plan, so filters on those find none."""
+    if request.get("WarmPoolStatusEquals") or request.get("TrainingPlanArnEquals"):
+        return {"TrainingJobSummaries": []}
+    jobs = ListOf(
+        Kind.TRAINING_JOB, "TrainingJobSummaries", _summary, descending=False, status_after_page=True
+    )
+    return jobs(ctx, request)
+
+
+def stop_training_job(ctx: Context, request: Json) -> Json:
+    """StopTrainingJob: stopping again is fine; a job that has ended is refused."""
+
+    def decide(seen: Resource) -> Change | None:
+        if seen.status in TERMINAL:
+            raise Invalid(f"The request was rejected because the training job is in status {seen.status}.")
+        if seen.status == TrainingStatus.STOPPING:
+            return None
+        return Change(ctx.now, status=TrainingStatus.STOPPING.value)
+
+    records.change(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), decide)
+    return {}
+
+
+def delete_training_job(ctx: Context, request: Json) -> Json:
+    """DeleteTrainingJob: only what has ended; the name may be used again."""
+
+    def check(seen: Resource) -> None:
+        if seen.status not in TERMINAL:
+            raise Invalid(
+                f"The request was rejected because the training job is in status {seen.status}; "
+                "stop it, and delete it when it has stopped."
+            )
+        if seen.due_at is not None:
+            raise Refusal(
+                f"The training job {seen.key.name} has just ended and is being tidied up; "
+                "try again in a second.",
+                code="ThrottlingException",
+            )
+
+    records.delete(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), check)
+    return {}
+
+
+def find_training_job(ctx: Context, name: str) -> Resource:
+    """Return the caller's job; raise `Invalid` with AWS's sentence when there is none."""
+    job = records.find(ctx, Kind.TRAINING_JOB, name)
+    if job is None:
+        raise Invalid("Requested resource not found.")
+    return job
+
+
+def model_artifacts(job: Resource) -> str:
+    """Return the S3 URI of what the job leaves (or will leave) as its model."""
+    output = job.spec["OutputDataConfig"]
+    leaf = "model/" if output.get("CompressionType") == "NONE" else "model.tar.gz"
+    return f"{output['S3OutputPath'].rstrip('/')}/{job.key.name}/output/{leaf}"
+
+
+def _algorithm(specification: Json) -> Json:
+    """Return the AlgorithmSpecification with the metrics that a built-in algorithm has by itself."""
+    shown = {"EnableSageMakerMetricsTimeSeries": False, **specification}
+    if built_in_image(specification["TrainingImage"]):
+        shown["MetricDefinitions"] = built_in_metric_definitions()
+    return shown
+
+
+def _taken(existing: Resource) -> InUse:
+    return InUse(
+        "Training job names must be unique within an AWS account and region, and a training job with this "
+        f"name already exists ({existing.arn})"
+    )
+
+
+def _summary(job: Resource) -> Json:
+    return {
+        "TrainingJobName": job.key.name,
+        "TrainingJobArn": job.arn,
+        "CreationTime": job.created_at,
+        "TrainingEndTime": job.detail.get("TrainingEndTime"),
+        "LastModifiedTime": job.modified_at,
+        "TrainingJobStatus": job.status,
+        "SecondaryStatus": job.detail["SecondaryStatus"],
+    }
+
+
+OPERATIONS: dict[str, Operation] = {
+    "CreateTrainingJob": create_training_job,
+    "DescribeTrainingJob": describe_training_job,
+    "ListTrainingJobs": list_training_jobs,
+    "StopTrainingJob": stop_training_job,
+    "DeleteTrainingJob": delete_training_job,
+}
+
+HOLDS: dict[str, Hold] = {
+    "DescribeTrainingJob": Hold(
+        "TrainingJobStatus", frozenset({TrainingStatus.IN_PROGRESS.value, TrainingStatus.STOPPING.value})
+    ),
+}
