@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from sagestead.control.staging import OPT_ML, checkpoint_folder, read_marker, write_marker
+from sagestead.control.staging import OPT_ML, read_marker, write_marker
 from sagestead.domain.images import built_in_image
 from sagestead.domain.logs import LogStream
 from sagestead.domain.metrics import built_in_metric_definitions, extract
@@ -60,7 +60,7 @@ class Artifacts:
         if config is None:
             return
         folder = self._engine.folder(step.run_id)
-        local = checkpoint_folder(config, Layout(folder / OPT_ML))
+        local = Layout(folder / OPT_ML).checkpoints
         bucket, prefix = split_uri(config["S3Uri"])
         prefix = f"{prefix.rstrip('/')}/" if prefix else ""
         before: Json = read_marker(folder / _SYNCED, dict) or {}

@@ -38,7 +38,7 @@ T = TypeVar("T")
 MARKER = "staged.json"
 OPT_ML = "opt-ml"
 ARCHIVE = "model.tar.gz"
-CONTAINER_ROOT = "/opt/ml/"
+CHECKPOINTS = "/opt/ml/checkpoints/"
 HOST = "algo-1"
 
 
@@ -76,7 +76,7 @@ class Staging:
             error = f"ClientError: {refusal}"
         write_marker(folder / MARKER, Staged(self._clock(), error=error).to_json())
 
-    def transform(self, job: Resource, container: Json, step: StageTransform) -> None:
+    def transform(self, job: Resource, step: StageTransform) -> None:
         """Stage a transform job: every instance gets its share of the objects, its task and the model."""
         folders = [self._engine.folder(run_id) for run_id in step.run_ids]
         shares: list[list[Input]] = [[] for _ in folders]
@@ -84,7 +84,7 @@ class Staging:
         try:
             source = job.spec["TransformInput"]["DataSource"]["S3DataSource"]
             shares = shared_out(self._inputs(job, source), len(folders))
-            digest = self._model(job, container, folders)
+            digest = self._model(job, folders)
             for folder, share in zip(folders, shares, strict=True):
                 self._task(job, folder, share)
         except BadInput as refusal:
@@ -112,9 +112,8 @@ class Staging:
         _link(kept, self._engine.folder(step.run_id) / ARCHIVE)
         return digest
 
-    def _model(self, job: Resource, container: Json, folders: Sequence[Path]) -> str | None:
-        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-        uri = container.get("ModelDataUrl") or source.get("S3Uri")
+    def _model(self, job: Resource, folders: Sequence[Path]) -> str | None:
+        uri = job.detail["_Container"].get("ModelDataUrl")
         if uri is None:
             return None
         first, *others = [folder / ARCHIVE for folder in folders]
@@ -156,7 +155,7 @@ class Staging:
         write_marker(layout.config / "resourceconfig.json", _resources_as_seen(job.spec))
         checkpoints = job.spec.get("CheckpointConfig")
         if checkpoints is not None:
-            seen = {"S3Uri": checkpoints["S3Uri"], "LocalPath": checkpoint_path(checkpoints)}
+            seen = {"S3Uri": checkpoints["S3Uri"], "LocalPath": CHECKPOINTS}
             write_marker(layout.config / "checkpointconfig.json", seen)
 
     def _channels(self, job: Resource, layout: Layout) -> None:
@@ -169,13 +168,12 @@ class Staging:
         config = job.spec.get("CheckpointConfig")
         if config is None:
             return
-        folder = checkpoint_folder(config, layout)
-        folder.mkdir(parents=True, exist_ok=True)
+        layout.checkpoints.mkdir(parents=True, exist_ok=True)
         bucket, prefix = split_uri(config["S3Uri"])
         prefix = prefix.rstrip("/") + "/" if prefix else ""
         if self._objects.has_bucket(job.key.account, bucket):
             keys = [item.key for item in self._objects.list(job.key.account, bucket, prefix)]
-            self._place(job, under_prefix(bucket, prefix, keys), folder)
+            self._place(job, under_prefix(bucket, prefix, keys), layout.checkpoints)
 
     def _place(self, job: Resource, items: Sequence[Input], folder: Path) -> None:
         for item in items:
@@ -215,19 +213,6 @@ def write_marker(path: Path, content: Json) -> None:
     draft = path.with_name(f".{path.name}.{threading.get_ident()}")
     draft.write_text(json.dumps(content))
     draft.replace(path)
-
-
-def checkpoint_path(config: Json) -> str:
-    """Return where the container sees its checkpoints."""
-    path: str = config.get("LocalPath") or f"{CONTAINER_ROOT}checkpoints/"
-    return path
-
-
-def checkpoint_folder(config: Json, layout: Layout) -> Path:
-    """Return where that is in the run's folder."""
-    path = os.path.normpath(checkpoint_path(config))
-    inside = path.removeprefix(CONTAINER_ROOT) if path.startswith(CONTAINER_ROOT) else "checkpoints"
-    return layout.root / inside
 
 
 def _link(source: Path, destination: Path) -> None:

@@ -6,19 +6,17 @@ Rule: a name in S3 never leads out of the folder that it is staged in.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+from sagestead.domain.errors import Invalid
+from sagestead.domain.s3_uri import locate
 
 T = TypeVar("T")
 
 MANIFEST_LIMIT = 64 * 1024 * 1024
 LONGEST_NAME = 255
-
-_HOSTED = re.compile(
-    r"https://(?P<bucket>[a-z0-9.-]+)\.s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?/(?P<key>.+)"
-)
 
 
 class BadInput(Exception):  # noqa: N818 - the job cannot run, and its owner can mend that
@@ -40,14 +38,11 @@ class Input:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return (bucket, key) of `s3://bucket/key` or of the https form; the key may be empty."""
-    hosted = _HOSTED.fullmatch(uri)
-    if hosted is not None:
-        return hosted["bucket"], hosted["key"]
-    if not uri.startswith("s3://"):
-        raise BadInput(f"{uri} is not an S3 URI; write s3://bucket/key.")
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
+    """Return (bucket, key) of an S3 URI; the key may be empty. Raises `BadInput` when it is none."""
+    try:
+        return locate(uri, "The address")
+    except Invalid as fault:
+        raise BadInput(fault.sentence) from fault
 
 
 def under_prefix(bucket: str, prefix: str, keys: Sequence[str]) -> list[Input]:

@@ -7,11 +7,11 @@ are complete are stored even when the job fails or is stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sagestead.domain.images import no_such_image
 from sagestead.domain.instances import threads
-from sagestead.domain.resources import Json, Resource
+from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.domain.transform_status import TERMINAL, TransformStatus
 from sagestead.planning import backoff, failure
@@ -39,7 +39,6 @@ class Observed:
     """What can be seen around a transform job.
 
     Attributes:
-        container: definition of the model's container when the job first saw it; None: there is no model.
         runs: its runs by id.
         staged: what staging left, by run id.
         collected: what collecting left.
@@ -49,7 +48,6 @@ class Observed:
         cores: how many cores the host has.
     """
 
-    container: Json | None
     runs: Mapping[str, RunState]
     staged: Mapping[str, Staged]
     collected: Collected | None
@@ -76,7 +74,6 @@ def plan(job: Resource, seen: Observed, now: float) -> Plan:
     refusal = _refusal(job, seen)
     if refusal is not None:
         return _end(job, TransformStatus.FAILED, refusal, now)
-    job = replace(job, detail={**job.detail, "_container": seen.container})
     if len(seen.staged) < len(run_ids_of(job)):
         steps = () if seen.busy else (StageTransform(run_ids_of(job)),)
         return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
@@ -123,9 +120,7 @@ def _collect(job: Resource, seen: Observed, now: float) -> Plan:
 
 def _refusal(job: Resource, seen: Observed) -> str | None:
     """Return why the job cannot run, if it cannot."""
-    if seen.container is None:
-        return f"ClientError: Could not find model {job.spec['ModelName']}; it was deleted. Create it again."
-    image = seen.container.get("Image", "")
+    image = job.detail["_Container"]["Image"]
     if program_of(seen.programs, image) is None:
         return f"ClientError: {no_such_image(image)}"
     return next((staged.error for staged in seen.staged.values() if staged.error is not None), None)
@@ -148,7 +143,7 @@ def _is_to_start(run: RunState | None) -> bool:
 
 
 def _run_spec(job: Resource, seen: Observed, run_id: str) -> RunSpec:
-    container = seen.container or {}
+    container = job.detail["_Container"]
     program = program_of(seen.programs, container["Image"])
     platform = {
         "AWS_REGION": job.key.region,

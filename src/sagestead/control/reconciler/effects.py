@@ -49,7 +49,7 @@ class Effects:
 
     def stage_transform(self, job: Resource, step: steps.StageTransform) -> None:
         """Send for the model and the input data."""
-        work = _later(self.staging.transform, job, job.detail["_container"], step)
+        work = _later(self.staging.transform, job, step)
         self._send("Staging the input data", job, step.run_ids, work, self._staging_failed)
 
     def collect_training(self, job: Resource, step: steps.CollectTraining) -> None:

@@ -88,9 +88,7 @@ class Reconciler:
         self._holder = f"reconciler-{uuid.uuid4()}"
         self._agent = LogAgent(engine, logs, clock)
         self._errands = Errands(self._poke)
-        self._observer = Observer(
-            resources, routes, engine, logs, self._agent, self._errands, programs, cores
-        )
+        self._observer = Observer(routes, engine, logs, self._agent, self._errands, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, logs, clock)
         self._effects = Effects(engine, routes, staging, artifacts, self._agent, self._errands, clock)

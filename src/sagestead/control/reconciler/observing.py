@@ -15,7 +15,7 @@ from sagestead.control.log_agent import LogAgent
 from sagestead.control.reconciler.errands import Errands
 from sagestead.control.staging import OPT_ML, read_marker
 from sagestead.domain.endpoint import EndpointStatus
-from sagestead.domain.resources import Json, Key, Kind, Resource
+from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunState
 from sagestead.domain.training import TERMINAL
 from sagestead.planning import endpoint as endpoint_planning
@@ -27,7 +27,7 @@ from sagestead.planning.fleet import is_ready, serving_fleet, wanted_fleet
 from sagestead.planning.programs import Programs
 from sagestead.planning.steps import Collected, Staged
 from sagestead.planning.streams import stream_of
-from sagestead.ports import Engine, Logs, Resources, Routes
+from sagestead.ports import Engine, Logs, Routes
 from sagestead.worker.layout import Layout
 
 LAST_LINES = 10
@@ -37,7 +37,6 @@ LAST_LINES = 10
 class Observer:
     """What is looked at."""
 
-    resources: Resources
     routes: Routes
     engine: Engine
     logs: Logs
@@ -102,7 +101,6 @@ class Observer:
             marker = self.engine.folder(run_ids[0]) / artifacts.MARKER
             collected = read_marker(marker, Collected.from_json)
         return transform_planning.Observed(
-            container=job.detail.get("_container") or self._container(job),
             runs=runs,
             staged={} if is_over else self._staged(run_ids),
             collected=collected,
@@ -126,15 +124,6 @@ class Observer:
             )
             for run in runs
         }
-
-    def _container(self, job: Resource) -> Json | None:
-        key = Key(Kind.MODEL, job.key.account, job.key.region, job.spec["ModelName"])
-        model = self.resources.get(key)
-        if model is None:
-            return None
-        containers = model.spec.get("Containers") or [{}]
-        container: Json = model.spec.get("PrimaryContainer") or containers[0]
-        return container
 
 
 def _text(path: Path) -> str | None:
