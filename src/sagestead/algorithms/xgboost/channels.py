@@ -1,0 +1,103 @@
+"""Channels of a training job: which are allowed, and which files they have.
+
+Rule: what inputdataconfig.json says is compared literally with what the container supports, before any file
+is opened (spec: xgboost-builtin.md section 2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from sagestead.algorithms.xgboost.faults import UserFault
+from sagestead.algorithms.xgboost.report import say
+from sagestead.domain.images import BuiltInImage
+from sagestead.worker.layout import Layout
+
+Format = Literal["csv", "libsvm", "parquet", "recordio-protobuf"]
+
+CONTENT_TYPES: Mapping[str, Format] = {
+    "csv": "csv",
+    "libsvm": "libsvm",
+    "parquet": "parquet",
+    "recordio-protobuf": "recordio-protobuf",
+    "text/csv": "csv",
+    "text/libsvm": "libsvm",
+    "text/x-libsvm": "libsvm",
+    "application/x-parquet": "parquet",
+    "application/x-recordio-protobuf": "recordio-protobuf",
+}
+
+_DEFAULT_CONTENT_TYPE = "text/libsvm"
+_DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")
+_TITLES = {"csv": "CSV", "parquet": "Parquet", "recordio-protobuf": "RecordIO-Protobuf"}
+_DEEPEST = 3
+
+
+def check_channels(channels: Mapping[str, Mapping[str, Any]], image: BuiltInImage) -> Format:
+    """Return the format of the data (that of `train` counts for both channels); raise `UserFault`."""
+    if "train" not in channels:
+        raise UserFault("Missing required channel: train")
+    for name, channel in channels.items():
+        if name == "code":
+            raise UserFault(
+                "Channel 'code' belongs to script mode; leave it out to train with the algorithm."
+            )
+        if name not in ("train", "validation"):
+            raise UserFault(f"Extraneous channel found: {name}")
+        _check_channel(name, channel, image)
+    return CONTENT_TYPES[channels["train"].get("ContentType", _DEFAULT_CONTENT_TYPE)]
+
+
+def _check_channel(name: str, channel: Mapping[str, Any], image: BuiltInImage) -> None:
+    """Raise `UserFault` unless content type, mode and distribution go together."""
+    data_format = CONTENT_TYPES.get(channel.get("ContentType", _DEFAULT_CONTENT_TYPE))
+    mode = channel.get("TrainingInputMode", "File")
+    supported = (
+        data_format is not None
+        and channel.get("S3DistributionType", "FullyReplicated") in _DISTRIBUTIONS
+        and (mode in ("File", "FastFile") or (mode == "Pipe" and data_format != "libsvm"))
+    )
+    if not supported or data_format is None:
+        raise UserFault(f"Channel configuration for '{name}' channel is not supported: {dict(channel)}")
+    if mode == "Pipe" and image.at_least("3.0-5"):
+        raise UserFault(
+            f"Pipe mode for {_TITLES[data_format]} is no longer supported. "
+            "Please use Fast File mode (default) instead. "
+            "Set input_mode='File' in your SageMaker Estimator or TrainingInput."
+        )
+    if mode == "Pipe":
+        raise UserFault(f"Channel '{name}': TrainingInputMode Pipe is not offered; use FastFile or File.")
+
+
+def container_path(name: str) -> str:
+    """Return the channel's folder as messages name it."""
+    return f"/opt/ml/input/data/{name}"
+
+
+def channel_files(layout: Layout, name: str) -> list[Path]:
+    """Return the data files of a channel by relative path, without empty ones and XGBoost's cache files.
+
+    Raises `UserFault` for a hidden file at any depth, and when there is no data. Files deeper than three
+    sub-folders are not read; the log says so.
+    """
+    root = layout.channel(name)
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    if any(path.name.startswith(".") for path in found):
+        raise UserFault("Hidden file found in the data path! Remove that before training.")
+    files = []
+    for path in found:
+        relative = path.relative_to(root)
+        if len(relative.parts) - 1 > _DEEPEST:
+            say(f"File {relative} of channel {name} is not read: it lies deeper than {_DEEPEST} folders.")
+        elif path.stat().st_size and not _is_cache(path.name):
+            files.append(path)
+    if not files:
+        purpose = {"train": "training"}.get(name, name)
+        raise UserFault(f"No data in {purpose} channel path {container_path(name)}")
+    return files
+
+
+def _is_cache(name: str) -> bool:
+    return ".cache" in name and ("dtrain" in name or "dval" in name)
