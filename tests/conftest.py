@@ -1,6 +1,8 @@
 """Real servers for tests: started as a user starts them, each on a free loopback port and its own folder."""
 
+import csv
 import json
+import random
 import select
 import signal
 import subprocess
@@ -8,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +97,37 @@ def client_of() -> Callable[..., Any]:
 def client(environment: dict[str, str]) -> Callable[..., Any]:
     """`client(service)`: a boto3 client of the shared server."""
     return lambda service, **config: make_client(environment, service, **config)
+
+
+@dataclass(frozen=True)
+class Hotels:
+    """The hotel bookings as the built-in XGBoost takes them: label first, no header; `test` has no label."""
+
+    train: bytes
+    validation: bytes
+    test: bytes
+
+
+NUMBERS = (
+    "lead_time", "stays_in_weekend_nights", "stays_in_week_nights", "adults", "is_repeated_guest",
+    "booking_changes", "days_in_waiting_list", "average_daily_rate", "total_of_special_requests",
+)  # fmt: skip
+ROOMS = "ABCDEFGH"
+
+
+@pytest.fixture(scope="session")
+def hotels() -> Hotels:
+    """Encode and split the demo's bookings."""
+    with files("sagestead.demo").joinpath("hotels.csv").open() as source:
+        rows = [
+            [str(int(row["children"] != "none"))]
+            + [row[name] for name in NUMBERS]
+            + [str(int(row["reserved_room_type"] == room)) for room in ROOMS]
+            for row in csv.DictReader(source)
+        ]
+    random.Random(28).shuffle(rows)  # noqa: S311 - the same split every time
+
+    def lines(part: list[list[str]]) -> bytes:
+        return "".join(",".join(row) + "\n" for row in part).encode()
+
+    return Hotels(lines(rows[:2000]), lines(rows[2000:2600]), lines([row[1:] for row in rows[2600:3100]]))
