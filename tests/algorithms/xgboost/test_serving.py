@@ -149,8 +149,8 @@ LABELS = (
     "Optional parameter label_size must be equal to 1"
 )
 RECORDS = (
-    "Loading recordio-protobuf data failed with Exception, please ensure data is in recordio-protobuf format: "
-    "<class 'ValueError'> A RecordIO frame begins with 0x78787878 instead of 0xced7230a."
+    "Loading recordio-protobuf data failed with Exception, please ensure data is in recordio-protobuf "
+    "format: <class 'ValueError'> A RecordIO frame begins with 0x78787878 instead of 0xced7230a."
 )
 
 
