@@ -18,12 +18,18 @@ _TOKEN = re.compile(
     r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|\\u(?P<unit>[0-9a-fA-F]{4})"
     r"|\\p\{(?P<property>\w+)\}"
-    r"|(?P<end>\$)(?:\{[\d,]+\})?"
+    r"|(?P<end>\$|\\z)(?:\{[\d,]+\})?"
     r"|(?P<text>\\.|.)",
     re.DOTALL,
 )
 _ANY = r"[^\n\r\x85\u2028\u2029]"
-_POSIX = {"Alnum": "a-zA-Z0-9", "Alpha": "a-zA-Z", "Digit": "0-9"}
+_POSIX = {
+    "ASCII": r"\x00-\x7f",
+    "Alnum": "a-zA-Z0-9",
+    "Alpha": "a-zA-Z",
+    "Digit": "0-9",
+    "Print": r"\x20-\x7e",
+}
 _CLASS_ESCAPES = frozenset({r"\w", r"\d", r"\s", r"\W", r"\D", r"\S"})
 _SPECIAL_IN_CLASS = frozenset("[&~|")
 _SAME_LANGUAGE = {
@@ -59,7 +65,7 @@ def _translate(pattern: str) -> Iterator[str]:
 
 
 def _escape(token: re.Match[str], *, inside: bool) -> str:
-    r"""Return what a `\u` pair, `\u` unit, `\p{…}` or `$` is in Python."""
+    r"""Return what a `\u` pair, `\u` unit, `\p{…}`, `$` or `\z` is in Python."""
     if token["property"]:
         ranges = _POSIX.get(token["property"]) or _categories()[token["property"]]
         return ranges if inside else f"[{ranges}]"
@@ -68,6 +74,8 @@ def _escape(token: re.Match[str], *, inside: bool) -> str:
     if token["high"]:
         point = 0x10000 + ((int(token["high"], 16) - 0xD800) << 10) + int(token["low"], 16) - 0xDC00
         return f"\\U{point:08x}"
+    if token["end"] == r"\z":
+        return r"\Z"
     return r"\$" if inside else "$"
 
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sagestead.domain.runs import RunPhase, RunSpec
+from sagestead.engines.process.engine import ProcessEngine
+
+PROGRAMS = str(Path(__file__).parents[1] / "worker")
+OWNER = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/hotels"
+Instance = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessEngine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PROGRAMS)
+        engine = ProcessEngine(tmp_path_factory.mktemp("data") / "runs", time.time)
+        engine.start()
+        yield engine
+        engine.close()
+
+
+@pytest.fixture
+def instance(engine: ProcessEngine) -> Iterator[Instance]:
+    """Start an instance by name and return its address."""
+
+    def start(name: str) -> str:
+        engine.ensure(name, RunSpec(OWNER, "serve", "programs:load", "image:1"))
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for state in engine.runs(OWNER):
+                if state.run_id == name and state.phase is RunPhase.READY and state.address:
+                    return state.address
+            engine.changed(0.2)
+        raise TimeoutError(engine.log(name, 0, 9999).decode())
+
+    yield start
+    for state in engine.runs(OWNER):
+        engine.forget(state.run_id)

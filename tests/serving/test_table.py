@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from sagestead.domain.routes import Route, Variant
+from sagestead.serving.table import RouteWatcher
+from sagestead.store.database import Database, open_database
+from sagestead.store.resources import SqlResources
+from sagestead.store.routes import SqlRoutes
+
+PLACE = ("123456789012", "eu-west-1", "hotels")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(tmp_path)
+    yield database
+    database.close()
+
+
+def route(*addresses: str) -> Route:
+    return Route(*PLACE, variants=(Variant("Blue", 1.0, addresses),))
+
+
+@asynccontextmanager
+async def watching(database: Database) -> AsyncIterator[RouteWatcher]:
+    watcher = RouteWatcher(SqlRoutes(database), SqlResources(database), "door", time.time)
+    task = asyncio.create_task(watcher.run())
+    await watcher.loaded()
+    try:
+        yield watcher
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the condition belongs to another process
+            await asyncio.sleep(0.001)
+
+
+def test_a_published_route_is_followed_and_acknowledged(database: Database) -> None:
+    async def scenario() -> None:
+        routes = SqlRoutes(database)
+        async with watching(database) as watcher:
+            revision = routes.publish(route("/a"))
+            await until(lambda: routes.settled(revision, time.time()))
+            assert watcher.route(*PLACE) == route("/a")
+            assert watcher.route("123456789012", "eu-west-1", "Hotels") is None
+            revision = routes.withdraw(*PLACE)
+            await until(lambda: routes.settled(revision, time.time()))
+            assert watcher.route(*PLACE) is None
+
+    asyncio.run(scenario())
+
+
+def test_hosts_live_as_long_as_a_route_names_them(database: Database) -> None:
+    async def scenario() -> None:
+        routes = SqlRoutes(database)
+        async with watching(database) as watcher:
+            routes.publish(route("/a", "/b"))
+            await until(lambda: watcher.route(*PLACE) is not None)
+            kept, dropped = watcher.host("/a"), watcher.host("/b")
+            routes.publish(route("/a"))
+            await until(lambda: watcher.route(*PLACE) == route("/a"))
+            assert watcher.host("/a") is kept
+            assert watcher.host("/b") is not dropped
+
+    asyncio.run(scenario())
+
+
+def test_a_front_door_that_left_is_not_waited_for(database: Database) -> None:
+    async def scenario() -> None:
+        routes = SqlRoutes(database)
+        async with watching(database) as watcher:
+            pass
+        revision = routes.publish(route("/a"))
+        assert not routes.settled(revision, time.time())
+        watcher.leave()
+        assert routes.settled(revision, time.time())
+
+    asyncio.run(scenario())

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sagestead.domain.runs import RunPhase
+from sagestead.engines.process.engine import ProcessEngine
+from sagestead.serving.host import NoAnswer, Unread
+from sagestead.serving.worker_host import WorkerHost
+from sagestead.worker.contract import Answer, Invocation
+
+from .conftest import OWNER, Instance
+
+
+def asking(body: bytes) -> Invocation:
+    return Invocation(body, content_type="text/csv", custom_attributes="trace=1")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the condition belongs to another process
+            await asyncio.sleep(0)
+
+
+async def pid_of(host: WorkerHost) -> int:
+    return int((await host.invoke(asking(b"pid"))).body)
+
+
+def test_many_requests_at_once_get_their_own_answers(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        bodies = [f"{number},{'x' * (number * 1000)}".encode() for number in range(60)]
+        answers = await asyncio.gather(*(host.invoke(asking(body)) for body in bodies))
+        assert answers == [Answer(200, "text/csv", body, "trace=1") for body in bodies]
+        assert host.outstanding == 0
+        host.retire()
+
+    asyncio.run(scenario())
+
+
+def test_a_body_of_the_greatest_size_passes(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        body = bytes(6 * 1024 * 1024)
+        assert (await host.invoke(asking(body))).body == body
+        large = await host.invoke(asking(b"large"))
+        assert (large.status, large.body) == (
+            500,
+            b"the model's answer has 7000000 bytes; at most 6291456 are allowed",
+        )
+        host.retire()
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_raises_answers_500_and_serves_on(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        assert (await host.invoke(asking(b"raise"))).status == 500
+        assert (await host.invoke(asking(b"1"))).body == b"1"
+        host.retire()
+
+    asyncio.run(scenario())
+
+
+def test_nobody_at_the_address_is_unread(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with pytest.raises(Unread):
+            await WorkerHost(str(tmp_path / "none")).invoke(asking(b"1"))
+
+    asyncio.run(scenario())
+
+
+def test_of_a_dying_instances_requests_only_the_first_was_begun(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        await host.invoke(asking(b"warm"))
+        asked = [host.invoke(asking(body)) for body in (b"die", b"2", b"3")]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [NoAnswer, Unread, Unread]
+        with pytest.raises(Unread):
+            await host.invoke(asking(b"later"))
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_a_killed_instance_never_read_is_unread(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        process = await pid_of(host)
+        os.kill(process, signal.SIGSTOP)
+        asked = asyncio.create_task(host.invoke(asking(b"1")))
+        await until(lambda: host.outstanding == 1)
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(Unread):
+            await asked
+
+    asyncio.run(scenario())
+
+
+def test_a_stopped_instance_answers_what_it_read_and_hands_back_the_rest(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        process = await pid_of(host)
+        under_way = asyncio.create_task(host.invoke(asking(b"wait 0.2")))
+        await until(lambda: host.outstanding == 1)
+        await asyncio.sleep(0.05)
+        os.kill(process, signal.SIGTERM)
+        assert (await under_way).body == b"wait 0.2"
+        with pytest.raises(Unread):
+            await host.invoke(asking(b"later"))
+
+    asyncio.run(scenario())
+
+
+def test_an_instance_that_starts_again_is_found_again(instance: Instance, engine: ProcessEngine) -> None:
+    async def scenario() -> None:
+        address = instance("a")
+        host = WorkerHost(address)
+        os.kill(await pid_of(host), signal.SIGKILL)
+        await until(lambda: engine.runs(OWNER)[0].phase is RunPhase.EXITED)
+        assert await asyncio.to_thread(instance, "a") == address
+        assert (await host.invoke(asking(b"1"))).body == b"1"
+        host.retire()
+
+    asyncio.run(scenario())
+
+
+def test_a_late_answer_is_dropped_and_counts_until_it_comes(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"), timeout=0.1)
+        with pytest.raises(TimeoutError):
+            await host.invoke(asking(b"wait 0.3"))
+        assert host.outstanding == 1
+        await until(lambda: host.outstanding == 0)
+        assert (await host.invoke(asking(b"1"))).body == b"1"
+        host.retire()
+
+    asyncio.run(scenario())
+
+
+def test_a_retired_host_hangs_up_after_its_last_answer(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        asked = asyncio.create_task(host.invoke(asking(b"wait 0.1")))
+        await until(lambda: host.outstanding == 1)
+        host.retire()
+        assert (await asked).status == 200
+        await until(lambda: host._link is not None and host._link._transport.is_closing())
+
+    asyncio.run(scenario())
