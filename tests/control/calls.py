@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import cast
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+from urllib.parse import urlencode
 
-from sagestead.control.context import Context
+import botocore.parsers
+import botocore.serialize
+import botocore.session
+import pytest
+
+from sagestead.control.api import Api
+from sagestead.control.context import Context, Operation
+from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Principal
 from sagestead.ports import Objects
 from sagestead.store.credentials import SqlCredentials
 from sagestead.store.database import Database
 from sagestead.store.logs import SqlLogs
 from sagestead.store.resources import SqlResources
-from sagestead.wire.http import Call, Headers, Request
+from sagestead.wire.http import Call, Headers, Request, Response
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:sts::{ACCOUNT}:assumed-role/SagesteadExecutionRole/root"
@@ -55,3 +64,39 @@ def context(database: Database, now: float = 1_700_000_000.5, who: Principal | N
         credentials=SqlCredentials(database),
         logs=SqlLogs(database),
     )
+
+
+class Client:
+    """A client of one service: botocore writes the request, the `Api` answers, botocore reads the answer."""
+
+    def __init__(self, service: str, operations: Mapping[str, Operation], database: Database) -> None:
+        self.now = 1_700_000_000.5
+        self.who = principal()
+        self._model = botocore.session.get_session().get_service_model(service)
+        self._api = Api(
+            service, operations, {}, lambda _: context(database, self.now, self.who), database.revision, 0
+        )
+
+    def __call__(self, operation: str, **members: Any) -> Any:
+        """Return what the operation answers; raises its `Refusal`."""
+        protocol = self._model.metadata["protocol"]
+        model = self._model.operation_model(operation)
+        serializer = botocore.serialize.create_serializer(protocol, include_validation=False)
+        written = serializer.serialize_to_request(members, model)
+        body = written["body"]
+        body = body if isinstance(body, bytes) else urlencode(body).encode()
+        response = asyncio.run(self._ask(call(body, target=written["headers"].get("X-Amz-Target"))))
+        parser = botocore.parsers.create_parser(protocol)
+        answer = {"status_code": response.status, "headers": dict(response.headers), "body": response.body}
+        read = parser.parse(answer, model.output_shape)
+        read.pop("ResponseMetadata", None)
+        return read
+
+    def refuses(self, operation: str, **members: Any) -> Refusal:
+        """Return the refusal that the operation answers."""
+        with pytest.raises(Refusal) as raised:
+            self(operation, **members)
+        return raised.value
+
+    async def _ask(self, verified: Call) -> Response:
+        return await self._api(verified)

@@ -98,6 +98,8 @@ def test_broken_constraints_are_reported_with_the_code_of_query_services() -> No
         ("Tags.member.x.Key", "a", "not a list index"),
         ("Tags.member.1.Key.deeper", "a", "must be one value"),
         ("RoleName.member.1", "a", "must be one value"),
+        ("Tags..Key", "a", "empty part"),
+        ("", "a", "empty part"),
         (".".join("a" * 40), "a", "nested deeper"),
     ],
 )

@@ -103,6 +103,8 @@ def _tree(fields: Mapping[str, str]) -> Tree:
         parts = name.split(".", DEEPEST)
         if len(parts) > DEEPEST:
             raise Misformed(f"The field '{name[:100]}' is nested deeper than {DEEPEST} levels; flatten it.")
+        if "" in parts:
+            raise Misformed(f"The field '{name[:100]}' has an empty part in its name; name every part.")
         node = root
         for part in parts:
             node = node.setdefault(part, {})
