@@ -147,9 +147,7 @@ def opened(folder: Path) -> Iterator[World]:
     objects = FolderObjects(folder / "objects", time.time)
     engine = ProcessEngine(folder / "runs", time.time)
     engine.start()
-    world = World(
-        folder, SqlResources(database), SqlRoutes(database), SqlLogs(database), objects, engine
-    )
+    world = World(folder, SqlResources(database), SqlRoutes(database), SqlLogs(database), objects, engine)
     try:
         yield world
     finally:
