@@ -59,7 +59,8 @@ def test_a_list_of_text_reports_all_rules_of_its_items() -> None:
     assert found == (
         "Value '[sg-1, sg 2]' at 'vpcConfig.securityGroupIds' failed to satisfy constraint: "
         "Member must satisfy constraint: [Member must have length less than or equal to 32, "
-        "Member must have length greater than or equal to 0, Member must satisfy regular expression pattern: ^[-0-9a-zA-Z]+]"
+        "Member must have length greater than or equal to 0, "
+        "Member must satisfy regular expression pattern: ^[-0-9a-zA-Z]+]"
     )
 
 
