@@ -1,0 +1,26 @@
+"""SageMaker: the dispatch table of all its nouns, and which of its answers are held."""
+
+from __future__ import annotations
+
+from sagestead.control.context import Hold, Operation
+from sagestead.control.operations import (
+    endpoint_configs,
+    endpoints,
+    models,
+    monitoring,
+    tags,
+    training_jobs,
+    transform_jobs,
+)
+
+OPERATIONS: dict[str, Operation] = {
+    **models.OPERATIONS,
+    **endpoint_configs.OPERATIONS,
+    **endpoints.OPERATIONS,
+    **training_jobs.OPERATIONS,
+    **transform_jobs.OPERATIONS,
+    **tags.OPERATIONS,
+    **monitoring.OPERATIONS,
+}
+
+HOLDS: dict[str, Hold] = {**endpoints.HOLDS, **training_jobs.HOLDS, **transform_jobs.HOLDS}
