@@ -15,7 +15,8 @@ from sagestead.cli.terminal import DataOption, refuse, running_server
 from sagestead.control.accounts import EXECUTION_ROLE
 from sagestead.domain.identity import Credential
 from sagestead.settings import Folder, Server
-from sagestead.store.database import SqlCredentials, open_database
+from sagestead.store.credentials import SqlCredentials
+from sagestead.store.database import open_database
 
 
 class Shell(StrEnum):

@@ -15,7 +15,9 @@ from rich.table import Table
 from sagestead.cli.terminal import DataOption, console, refuse
 from sagestead.control.accounts import new_key, open_account
 from sagestead.settings import DEFAULT_ACCOUNT, data_folder
-from sagestead.store.database import Database, SqlCredentials, SqlResources, open_database
+from sagestead.store.credentials import SqlCredentials
+from sagestead.store.database import Database, open_database
+from sagestead.store.resources import SqlResources
 
 keys = typer.Typer(help="Key pairs; the account of a request comes from its key.", no_args_is_help=True)
 

@@ -23,7 +23,7 @@ def patch(session_class: Any) -> None:  # noqa: ANN401 - boto3 may not be instal
 
     def client(self: object, service_name: str, *args: object, **kwargs: object) -> object:
         address = kwargs.get("endpoint_url")
-        if service_name == "sts" and address and FIXED.fullmatch(address):
+        if service_name == "sts" and isinstance(address, str) and FIXED.fullmatch(address):
             kwargs["endpoint_url"] = None
         return original(self, service_name, *args, **kwargs)
 

@@ -26,7 +26,11 @@ from sagestead.objects.store import FolderObjects
 from sagestead.s3.handler import S3Handler
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.settings import Settings
-from sagestead.store.database import Database, SqlCredentials, SqlLogs, SqlResources, SqlRoutes, open_database
+from sagestead.store.credentials import SqlCredentials
+from sagestead.store.database import Database, open_database
+from sagestead.store.logs import SqlLogs
+from sagestead.store.resources import SqlResources
+from sagestead.store.routes import SqlRoutes
 from sagestead.wire.http import Call
 
 
@@ -110,11 +114,33 @@ def build_gate(settings: Settings, adapters: Adapters, invocations: InvocationHa
         [
             Service("runtime", sagemaker, "rest-json", dispatch.is_runtime, invocations),
             Service(
-                "sagemaker", sagemaker, "json", dispatch.is_sagemaker, api("sagemaker", SAGEMAKER, HOLDS)
+                "sagemaker",
+                sagemaker,
+                "json",
+                dispatch.by_target("SageMaker."),
+                api("sagemaker", SAGEMAKER, HOLDS),
             ),
-            Service("logs", frozenset({"logs"}), "json", dispatch.is_logs, api("logs", logs.OPERATIONS)),
-            Service("sts", frozenset({"sts"}), "query", dispatch.is_sts, api("sts", sts.OPERATIONS)),
-            Service("iam", frozenset({"iam"}), "query", dispatch.is_iam, api("iam", iam.OPERATIONS)),
+            Service(
+                "logs",
+                frozenset({"logs"}),
+                "json",
+                dispatch.by_target("Logs_20140328."),
+                api("logs", logs.OPERATIONS),
+            ),
+            Service(
+                "sts",
+                frozenset({"sts"}),
+                "query",
+                dispatch.by_signing_name("sts"),
+                api("sts", sts.OPERATIONS),
+            ),
+            Service(
+                "iam",
+                frozenset({"iam"}),
+                "query",
+                dispatch.by_signing_name("iam"),
+                api("iam", iam.OPERATIONS),
+            ),
             Service(
                 "s3",
                 frozenset({"s3"}),

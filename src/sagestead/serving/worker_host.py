@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import cast
 
 from sagestead.serving.host import NoAnswer, Unread
 from sagestead.wire.frames import (
@@ -85,8 +86,7 @@ class _Link(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream connection has
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         self.usable = True
 
     def send(self, invocation: Invocation) -> asyncio.Future[Answer]:

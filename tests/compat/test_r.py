@@ -1,0 +1,143 @@
+"""R through reticulate: the article that this project began with, line by line, and the README's own script."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.compat
+
+ROOT = Path(__file__).parents[2]
+ARTICLE = ROOT.parent / "shared" / "seed" / "model-deployment.md"
+BUCKET = "sagemaker-us-east-1-123456789012"
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.0-1-cpu-py3"
+CHUNK = re.compile(r"^```r\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONDA = """#!/bin/sh
+[ "$1 $2" = "info --json" ] || { echo "this conda only answers: conda info --json" >&2; exit 1; }
+echo '{"envs": ["%s"], "conda_prefix": "%s", "root_prefix": "%s"}'
+"""
+CHECK = """
+stopifnot(length(real_time_predictions) == 5, identical(real_time_predictions, batch_predictions))
+cat("IDENTICAL", format(real_time_predictions, digits = 17), "\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> Path:
+    if shutil.which("Rscript") is None:
+        pytest.skip(
+            "R is absent (Debian: apt install r-base-core r-cran-reticulate r-cran-purrr r-cran-readr)"
+        )
+    python = ROOT / ".venvs" / "sagemaker-r" / "bin" / "python"
+    assert python.exists(), f"{python} is missing; run 'make compat', which makes it"
+    return python
+
+
+def until(describe: Callable[[], dict[str, Any]], member: str) -> None:
+    for _ in range(20):
+        status = describe()[member]
+        if status != "InProgress":
+            assert status == "Completed"
+            return
+    pytest.fail("the job is still in progress")
+
+
+@pytest.fixture
+def article_folder(
+    client: Callable[..., Any], environment: dict[str, str], hotels: Any, tmp_path: Path
+) -> Path:
+    """What the earlier articles leave behind: a trained and registered model, the test set, batch predictions."""
+    s3, sagemaker = client("s3"), client("sagemaker")
+    s3.create_bucket(Bucket=BUCKET)
+    for name in ("train", "test"):
+        s3.put_object(Bucket=BUCKET, Key=f"article/{name}.csv", Body=getattr(hotels, name))
+    name = f"hotels-xgb-{tmp_path.name.replace('_', '-')}"
+    sagemaker.create_training_job(
+        TrainingJobName=name,
+        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        RoleArn=environment["SAGEMAKER_ROLE_ARN"],
+        HyperParameters={"objective": "binary:logistic", "num_round": "20"},
+        InputDataConfig=[
+            {
+                "ChannelName": "train",
+                "ContentType": "csv",
+                "DataSource": {
+                    "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/article/train.csv"}
+                },
+            }
+        ],
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/article"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        StoppingCondition={"MaxRuntimeInSeconds": 600},
+    )
+    until(lambda: sagemaker.describe_training_job(TrainingJobName=name), "TrainingJobStatus")
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn=environment["SAGEMAKER_ROLE_ARN"],
+        PrimaryContainer={
+            "Image": IMAGE,
+            "ModelDataUrl": f"s3://{BUCKET}/article/{name}/output/model.tar.gz",
+        },
+    )
+    sagemaker.create_transform_job(
+        TransformJobName=name,
+        ModelName=name,
+        TransformInput={
+            "DataSource": {
+                "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/article/test.csv"}
+            },
+            "ContentType": "text/csv",
+            "SplitType": "Line",
+        },
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/article/out", "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    until(lambda: sagemaker.describe_transform_job(TransformJobName=name), "TransformJobStatus")
+    for place in ("data", "03_Model_tuning/predictions", "04_Model_deployment"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "data" / "hotels_test.csv").write_bytes(hotels.test)
+    output = s3.get_object(Bucket=BUCKET, Key="article/out/test.csv.out")["Body"].read()
+    (tmp_path / "03_Model_tuning" / "predictions" / "hotels_test.csv.out").write_bytes(output)
+    return tmp_path
+
+
+def test_the_article_runs_line_by_line(
+    run: Callable[..., str], interpreter: Path, article_folder: Path, client: Callable[..., Any]
+) -> None:
+    if not ARTICLE.exists():
+        pytest.skip(f"the article is not beside this checkout ({ARTICLE.relative_to(ROOT.parent)})")
+    chunks = CHUNK.findall(ARTICLE.read_text())
+    assert len(chunks) == 10
+    deleting = next(number for number, chunk in enumerate(chunks) if "delete_endpoint" in chunk)
+    script = article_folder / "04_Model_deployment" / "article.R"
+    script.write_text("\n".join([*chunks[:deleting], CHECK, *chunks[deleting:]]))
+    environment = interpreter.parents[1]
+    conda = article_folder / "conda"
+    conda.write_text(CONDA % (environment, environment, environment))
+    conda.chmod(0o755)
+    said = run(
+        "Rscript", "-e", f'source("{script.name}", echo = TRUE, max.deparse.length = Inf)',
+        cwd=script.parent, RETICULATE_CONDA=str(conda),
+    )  # fmt: skip
+    assert '[1] "InService"' in said
+    digits = said.split("IDENTICAL ")[1].splitlines()[0].split()
+    batch = (article_folder / "03_Model_tuning" / "predictions" / "hotels_test.csv.out").read_text().split()
+    assert [float(value) for value in digits] == [float(value) for value in batch[:5]]
+    assert "hotels-endpoint" not in [row["EndpointName"] for row in client("sagemaker").list_endpoints(
+        StatusEquals="InService")["Endpoints"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["python", "r"])
+def test_the_readmes_scripts(
+    run: Callable[..., str], interpreter: Path, article_folder: Path, language: str
+) -> None:
+    script = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)[0]
+    assert len(script.splitlines()) <= 12
+    (article_folder / "data.csv").write_bytes((article_folder / "data" / "hotels_test.csv").read_bytes())
+    (article_folder / "script").write_text(script)
+    command = "Rscript" if language == "r" else interpreter
+    said = run(command, "script", cwd=article_folder, RETICULATE_PYTHON=str(interpreter))
+    assert "0." in said
