@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sagestead.objects.store import FolderObjects
 
 ACCOUNT = "123456789012"

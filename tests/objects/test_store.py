@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from sagestead.domain.errors import Invalid
 from sagestead.objects.refusals import Corrupt, NoSuchBucket
 from sagestead.objects.store import FolderObjects
@@ -91,7 +92,7 @@ def test_fetch_shares_the_blob_and_answers_its_digest(store: FolderObjects, tmp_
 def test_fetch_refuses_bytes_that_changed(store: FolderObjects, tmp_path: Path) -> None:
     store.buckets.create(A, "bucket", "us-east-1")
     put(store, tmp_path, "key", b"0123456789")
-    (blob,) = [path for path in (tmp_path / "objects" / "blobs").glob("??/*")]
+    (blob,) = (tmp_path / "objects" / "blobs").glob("??/*")
     blob.chmod(0o600)
     blob.write_bytes(b"0123456788")
     with pytest.raises(Corrupt):
@@ -139,5 +140,6 @@ def test_two_processes_see_each_other(store: FolderObjects, tmp_path: Path) -> N
     second.close()
 
 
-def test_the_folder_is_for_its_owner(store: FolderObjects, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_the_folder_is_for_its_owner(tmp_path: Path) -> None:
     assert os.stat(tmp_path / "objects").st_mode & 0o077 == 0  # noqa: PTH116 - the mode itself

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -40,7 +41,7 @@ class Written:
 
 
 class BlobWriter:
-    """A blob being written. Leaving the `with` block before `finish` removes it."""
+    """A blob being written. Leaving the `with` block, or `close` on any thread, removes what is not finished."""
 
     def __init__(self, folder: Path, name: str, algorithms: Iterable[str]) -> None:
         self._name = name
@@ -51,6 +52,7 @@ class BlobWriter:
         self._others = [digest for digest in self._digests.values() if digest is not self._sha256]
         self._size = 0
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        self._lock = Lock()
         self._open = True
         self._kept = False
 
@@ -70,8 +72,9 @@ class BlobWriter:
             digest.update(data)
         self._size += len(data)
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        with self._lock:
+            while view and self._open:
+                view = view[os.write(self._file, view) :]
 
     @property
     def size(self) -> int:
@@ -103,9 +106,10 @@ class BlobWriter:
             self._path.unlink(missing_ok=True)
 
     def _shut(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self._file)
+        with self._lock:
+            if self._open:
+                self._open = False
+                os.close(self._file)
 
 
 class Snapshot:
