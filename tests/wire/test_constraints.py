@@ -104,9 +104,9 @@ def test_a_sensitive_value_is_left_out() -> None:
     assert str(found[1]) == f"Value '[***Sensitive Data Redacted***]' at 'all' {rule} 0"
 
 
-def test_the_sentence_is_bounded_and_counts_all() -> None:
+def test_what_is_told_is_bounded() -> None:
     text = sentence(failures(shape("CreateModel"), {"ModelName": "m", "Tags": [None] * 50_000}))
-    assert text.startswith("50001 validation errors detected: ")
+    assert text.startswith("1000 validation errors detected: ")
     assert len(text) < 20_000
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sagestead.wire.patterns import compiled
 from sagestead.wire.shapes import NUMBERS, Shape
 
+MOST_FOUND = 1000
 LISTED = 100
 SHOWN = 1024
 REDACTED = "***Sensitive Data Redacted***"
@@ -39,11 +41,11 @@ def sentence(found: list[Failure]) -> str:
 
 
 def failures(shape: Shape, value: Any, anchor: str = "") -> list[Failure]:  # noqa: ANN401 - any decoded value
-    """Return every broken rule of a decoded value, in the order of the shape's members.
+    """Return the broken rules of a decoded value (the first thousand), in the order of the shape's members.
 
     `anchor` is what the service prints before a pattern (`^` in SageMaker's sentences).
     """
-    return list(_Checker(anchor).of(shape, value, ""))
+    return list(islice(_Checker(anchor).of(shape, value, ""), MOST_FOUND))
 
 
 @dataclass(frozen=True, slots=True)
