@@ -22,7 +22,7 @@ class Echo:
         return Answer(200, invocation.content_type or "text/plain", self._greeting + invocation.body)
 
 
-def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
+def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:  # noqa: ARG001 - the contract's
     sys.stdout.write(f"loading\tfor {image}\n")
     greeting = model_dir / "greeting"
     text = greeting.read_bytes() if greeting.exists() else b""
@@ -36,7 +36,7 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
     return Echo(text)
 
 
-def train(layout: Layout, image: str, threads: int) -> int:
+def train(layout: Layout, image: str, threads: int) -> int:  # noqa: ARG001 - the contract's
     hyperparameters = json.loads((layout.config / "hyperparameters.json").read_text())
     script = hyperparameters.get("script", "")
     for round_ in range(3):

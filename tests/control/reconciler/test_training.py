@@ -34,7 +34,7 @@ def running(world: World, job: Resource) -> int:
     """Wait until the job's program waits; return its process id."""
     run_id = f"training-job/123456789012/eu-west-1/{job.key.name}/algo-1"
     run = RunFolder(world.engine.folder(run_id))
-    world.until(lambda: (run.layout.root / "seen-before").exists())
+    world.until((run.layout.root / "seen-before").exists)
     process_id = lock.process_id(run.lock)
     assert process_id is not None
     return process_id

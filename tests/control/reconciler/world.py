@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import tarfile
 import threading
@@ -161,8 +162,6 @@ def opened(folder: Path) -> Iterator[World]:
 
 
 def engine_spec(path: Path) -> str | None:
-    import json
-
     try:
         run_id: str = json.loads((path / "spec.json").read_text())["run_id"]
     except FileNotFoundError:

@@ -1,0 +1,254 @@
+"""A small world for plans: it carries out steps on paper and lets a test say what happens.
+
+Every plan is checked against what must always hold, whatever happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from sagestead.domain import endpoint as endpoint_words
+from sagestead.domain import training as training_words
+from sagestead.domain import transform_status as transform_words
+from sagestead.domain.resources import Json, Key, Kind, Resource, resource_arn
+from sagestead.domain.routes import Route
+from sagestead.domain.runs import RunPhase, RunSpec, RunState
+from sagestead.planning import endpoint as endpoint_planning
+from sagestead.planning import steps
+from sagestead.planning import training as training_planning
+from sagestead.planning import transform as transform_planning
+from sagestead.planning.programs import Program
+from sagestead.planning.steps import Collected, Plan, Staged, Step
+
+IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+PROGRAMS = {"xgboost": Program("a:load", "a:train")}
+ENDED = (RunPhase.EXITED, RunPhase.LOST)
+MAY_FOLLOW = {
+    Kind.ENDPOINT: endpoint_words.may_follow,
+    Kind.TRAINING_JOB: training_words.may_follow,
+    Kind.TRANSFORM_JOB: transform_words.may_follow,
+}
+
+
+@dataclass
+class World:
+    """One resource and what surrounds it. Run ids are named by what follows the resource's own name."""
+
+    resource: Resource
+    now: float = 1000.0
+    runs: dict[str, RunState] = field(default_factory=dict)
+    staged: dict[str, Staged] = field(default_factory=dict)
+    collected: Collected | None = None
+    busy: set[str] = field(default_factory=set)
+    asked_to_end: set[str] = field(default_factory=set)
+    route: Route | None = None
+    settled: bool = True
+    is_gone: bool = False
+    lines: tuple[str, ...] = ("last words",)
+
+    def full(self, short: str) -> str:
+        key = self.resource.key
+        return f"{key.kind}/{key.account}/{key.region}/{key.name}/{short}"
+
+    def short(self, run_id: str) -> str:
+        return run_id.removeprefix(self.full(""))
+
+    def plan(self) -> Plan:
+        """Plan once, check the plan, carry it out on paper, and record it."""
+        made = self._plan()
+        kind = self.resource.key.kind
+        assert MAY_FOLLOW[kind](self.resource.status, made.status), (self.resource.status, made.status)
+        for step in made.steps:
+            self._carry_out(step)
+        if made.remove:
+            assert not self.runs
+            assert self.route is None
+            self.is_gone = True
+            return made
+        spec = self.resource.spec if made.spec is None else made.spec
+        self.resource = replace(
+            self.resource, status=made.status, detail=made.detail, due_at=made.look_again, spec=spec
+        )
+        return made
+
+    def settle(self) -> None:
+        """Let everything that was asked for happen, until nothing is due any more."""
+        for _ in range(200):
+            self.plan()
+            if self.is_gone:
+                return
+            self._let_happen()
+            if self.resource.due_at is None and not self.busy and not self._is_moving():
+                return
+            if self.resource.due_at is not None and not self.busy:
+                self.now = max(self.now, min(self.resource.due_at, self.now + 1))
+        raise AssertionError(f"no steady state: {self}")
+
+    def update(self, spec: Json) -> None:
+        self.resource = replace(
+            self.resource, spec=spec, status="Updating", generation=self.resource.generation + 1
+        )
+
+    def start(self, run_id: str, spec: RunSpec) -> None:
+        before = self.runs.get(run_id)
+        if before is not None and before.phase not in ENDED:
+            return
+        attempt = before.attempt + 1 if before else 1
+        self.runs[run_id] = RunState(run_id, RunPhase.STARTING, spec, attempt, self.now)
+        self.asked_to_end.discard(run_id)
+
+    def ready(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        self.runs[run_id] = replace(run, phase=RunPhase.READY, address=f"@{self.short(run_id)}.{run.attempt}")
+
+    def exit(self, run_id: str, code: int, failure: str | None = None) -> None:
+        self.runs[run_id] = replace(
+            self.runs[run_id],
+            phase=RunPhase.EXITED,
+            exit_code=code,
+            failure=failure,
+            ended_at=self.now,
+            address=None,
+        )
+
+    def lose(self, run_id: str) -> None:
+        self.runs[run_id] = replace(self.runs[run_id], phase=RunPhase.LOST, address=None)
+
+    def stage(self, run_id: str, error: str | None = None) -> None:
+        self.busy.discard(run_id)
+        self.staged[run_id] = Staged(self.now, None if error else "digest", 2, error)
+
+    def collect(self, error: str | None = None) -> None:
+        self.busy.clear()
+        self.collected = Collected(self.now, error=error)
+
+    def _plan(self) -> Plan:
+        busy = frozenset(self.busy)
+        if self.resource.key.kind is Kind.ENDPOINT:
+            lines = {
+                run_id: self.lines for run_id, run in self.runs.items() if run.phase is not RunPhase.READY
+            }
+            seen = endpoint_planning.Observed(
+                dict(self.runs), dict(self.staged), busy, self.route, self.settled, lines, PROGRAMS, 2
+            )
+            return endpoint_planning.plan(self.resource, seen, self.now)
+        if self.resource.key.kind is Kind.TRAINING_JOB:
+            run_id = training_planning.run_id_of(self.resource)
+            run, staged = self.runs.get(run_id), self.staged.get(run_id)
+            return training_planning.plan(
+                self.resource,
+                training_planning.Observed(
+                    run, staged, self.collected, bool(busy), None, self.lines, PROGRAMS, 2
+                ),
+                self.now,
+            )
+        lines = dict.fromkeys(self.runs, self.lines)
+        return transform_planning.plan(
+            self.resource,
+            transform_planning.Observed(
+                dict(self.runs), dict(self.staged), self.collected, bool(busy), lines, PROGRAMS, 2
+            ),
+            self.now,
+        )
+
+    def _carry_out(self, step: Step) -> None:  # noqa: C901 - one case a step
+        match step:
+            case steps.StageInstance(run_id) | steps.StageTraining(run_id):
+                assert run_id not in self.busy
+                self.busy.add(run_id)
+            case steps.StageTransform(run_ids):
+                self.busy.update(run_ids)
+            case steps.CollectTraining(run_id) | steps.SyncCheckpoints(run_id):
+                self.busy.add(run_id)
+            case steps.CollectTransform(run_ids):
+                self.busy.add(run_ids[0])
+            case steps.Launch(run_id, spec):
+                assert self.staged[run_id].error is None
+                self.start(run_id, spec)
+            case steps.Stop(run_id):
+                assert run_id not in self._routed(), "an instance that takes requests is not stopped"
+                self.asked_to_end.add(run_id)
+            case steps.Forget(run_id):
+                assert run_id not in self._routed(), "an instance that takes requests is not killed"
+                for place in (self.runs, self.staged):
+                    place.pop(run_id, None)
+                self.busy.discard(run_id)
+                self.asked_to_end.discard(run_id)
+            case steps.PublishRoute(route):
+                self.route, self.settled = route, False
+                assert self._routed() <= {
+                    run_id for run_id, run in self.runs.items() if run.phase is RunPhase.READY
+                }
+            case steps.WithdrawRoute():
+                self.route, self.settled = None, self.route is None
+
+    def _routed(self) -> set[str]:
+        if self.route is None:
+            return set()
+        addresses = {address for one in self.route.variants for address in one.addresses}
+        return {run_id for run_id, run in self.runs.items() if run.address in addresses}
+
+    def _is_moving(self) -> bool:
+        return bool(self.asked_to_end) or any(run.phase is RunPhase.STARTING for run in self.runs.values())
+
+    def _let_happen(self) -> None:
+        self.settled = True
+        for run_id in list(self.busy):
+            if self.resource.detail.get("SecondaryStatus") == "Uploading" or (
+                self.resource.key.kind is Kind.TRANSFORM_JOB and self.runs
+            ):
+                self.collect()
+            else:
+                self.stage(run_id)
+        for run_id in list(self.asked_to_end):
+            self.asked_to_end.discard(run_id)
+            self.exit(run_id, 0)
+        for run_id, run in list(self.runs.items()):
+            if self.resource.key.kind is not Kind.ENDPOINT and run.phase not in ENDED:
+                self.exit(run_id, 0)
+            elif run.phase is RunPhase.STARTING:
+                self.ready(run_id)
+
+
+def endpoint(spec: Json) -> World:
+    return World(_resource(Kind.ENDPOINT, "e", "Creating", spec, {}))
+
+
+def training_job() -> World:
+    spec: Json = {
+        "AlgorithmSpecification": {"TrainingImage": IMAGE},
+        "ResourceConfig": {"InstanceType": "ml.m5.large"},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    return World(
+        _resource(Kind.TRAINING_JOB, "t", "InProgress", spec, training_words.enter({}, "Starting", 1000))
+    )
+
+
+def transform_job(instances: int) -> World:
+    spec: Json = {"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": instances}}
+    detail = {"_Container": {"Image": IMAGE}}
+    return World(_resource(Kind.TRANSFORM_JOB, "b", "InProgress", spec, detail))
+
+
+def config(name: str, uri: str = "s3://b/m", **counts: int) -> Json:
+    """Return an endpoint's spec: variants by name with their instance counts."""
+    return {
+        "EndpointConfigName": name,
+        "ProductionVariants": [
+            {
+                "VariantName": variant,
+                "ModelName": "m",
+                "InstanceType": "ml.m5.large",
+                "DesiredInstanceCount": count,
+                "DesiredWeight": 1.0,
+                "Container": {"Image": IMAGE, "ModelDataUrl": uri},
+            }
+            for variant, count in counts.items()
+        ],
+    }
+
+
+def _resource(kind: Kind, name: str, status: str, spec: Json, detail: Json) -> Resource:
+    key = Key(kind, "123456789012", "eu-west-1", name)
+    return Resource(key, resource_arn(key), spec, status, detail, created_at=1000.0, due_at=1000.0)

@@ -1,0 +1,138 @@
+"""Plays the scripts of tests/scenarios: `> command`, then what the planner says to it, word for word.
+
+A script that ought to change is written anew by running this file: `python -m tests.planning.test_scenarios`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.planning.simulated import World, config, endpoint, training_job, transform_job
+
+from sagestead.planning import steps
+from sagestead.planning.steps import Plan, Step
+
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
+
+
+@pytest.mark.parametrize("script", sorted(SCENARIOS.glob("*.txt")), ids=lambda path: path.stem)
+def test_the_planner_says_what_the_script_says(script: Path) -> None:
+    text = script.read_text()
+    assert play(text) == text
+
+
+def play(text: str) -> str:
+    """Return the script with the answers that the planner gives today."""
+    said: list[str] = []
+    stage = _Stage()
+    for line in text.splitlines():
+        if line.startswith("> "):
+            said += [line, *stage.act(line[2:])]
+        elif line.startswith("#") or not line:
+            said.append(line)
+    return "\n".join(said) + "\n"
+
+
+class _Stage:
+    """The world that a script acts on."""
+
+    def __init__(self) -> None:
+        self._world: World | None = None
+
+    def act(self, command: str) -> list[str]:
+        name, *words = shlex.split(command)
+        begin: dict[str, Callable[[], World]] = {
+            "endpoint": lambda: endpoint(_config(words)),
+            "training-job": training_job,
+            "transform-job": lambda: transform_job(int(words[0])),
+        }
+        if name in begin:
+            self._world = begin[name]()
+            return []
+        assert self._world is not None
+        if name == "plan":
+            return _told(self._world, self._world.plan())
+        _event(self._world, name, words)
+        return []
+
+
+def _event(world: World, name: str, words: list[str]) -> None:
+    events: dict[str, Callable[[], object]] = {
+        "wait": lambda: setattr(world, "now", world.now + float(words[0])),
+        "staged": lambda: world.stage(world.full(words[0]), *words[1:]),
+        "collected": lambda: world.collect(*words),
+        "synced": world.busy.clear,
+        "ready": lambda: world.ready(world.full(words[0])),
+        "exit": lambda: world.exit(world.full(words[0]), int(words[1]), *words[2:]),
+        "lost": lambda: world.lose(world.full(words[0])),
+        "seen-by-front-doors": lambda: setattr(world, "settled", True),
+        "update": lambda: world.update(_config(words)),
+        "weights": lambda: _weigh(world, words),
+        "delete": lambda: _becomes(world, "Deleting"),
+        "stop": lambda: _becomes(world, "Stopping"),
+        "checkpoints": lambda: _checkpoints(world),
+    }
+    events[name]()
+
+
+def _config(words: list[str]) -> dict[str, object]:
+    name, *variants = words
+    counts = {variant.partition("=")[0]: int(variant.partition("=")[2]) for variant in variants}
+    return config(name, f"s3://b/{name}", **counts)
+
+
+def _weigh(world: World, words: list[str]) -> None:
+    weights = {word.partition("=")[0]: float(word.partition("=")[2]) for word in words}
+    spec = world.resource.spec
+    variants = [{**one, "DesiredWeight": weights[one["VariantName"]]} for one in spec["ProductionVariants"]]
+    world.resource = replace(world.resource, spec={**spec, "ProductionVariants": variants}, status="Updating")
+
+
+def _checkpoints(world: World) -> None:
+    spec = {**world.resource.spec, "CheckpointConfig": {"S3Uri": "s3://b/c"}}
+    world.resource = replace(world.resource, spec=spec)
+
+
+def _becomes(world: World, status: str) -> None:
+    world.resource = replace(world.resource, status=status)
+
+
+def _told(world: World, plan: Plan) -> list[str]:
+    detail = plan.detail
+    status = " / ".join(filter(None, [plan.status, detail.get("SecondaryStatus")]))
+    facts = [f"is {status}"]
+    if detail.get("EndpointConfigName"):
+        facts.append(f"serves {detail['EndpointConfigName']}")
+    if detail.get("FailureReason"):
+        facts.append(f"because {detail['FailureReason']!r}")
+    if plan.remove:
+        facts = ["is gone"]
+    elif plan.look_again is not None:
+        facts.append(f"look again in {round(plan.look_again - world.now, 3):g} s")
+    return [*(f"  {_step(world, step)}" for step in plan.steps), f"  {', '.join(facts)}"]
+
+
+def _step(world: World, step: Step) -> str:
+    match step:
+        case steps.StageInstance(run_id, uri, _, digest):
+            return f"stage {world.short(run_id)} from {uri}" + (f", {digest}" if digest else "")
+        case steps.PublishRoute(route):
+            parts = [f"{one.name} {one.weight:g} {' '.join(one.addresses) or '-'}" for one in route.variants]
+            return f"route {', '.join(parts)}"
+        case steps.Stop(run_id, grace):
+            return f"stop {world.short(run_id)} within {grace:g} s"
+        case steps.StageTransform(run_ids) | steps.CollectTransform(run_ids):
+            return f"{type(step).__name__} {' '.join(map(world.short, run_ids))}"
+        case steps.WithdrawRoute():
+            return "withdraw the route"
+        case _:
+            return f"{type(step).__name__} {world.short(step.run_id)}"
+
+
+if __name__ == "__main__":
+    for path in SCENARIOS.glob("*.txt"):
+        path.write_text(play(path.read_text()))
