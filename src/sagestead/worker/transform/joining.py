@@ -1,0 +1,158 @@
+"""What happens to records before and after the model: InputFilter, JoinSource, OutputFilter.
+
+Rule: record n of the input belongs to record n of the output; when their numbers differ nothing is guessed.
+CSV is read by RFC 4180 and written with quotes only where they are needed; JSON is written compactly.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sagestead.domain.errors import Invalid
+from sagestead.domain.jsonpath import NotSelected, Path, parse
+from sagestead.domain.transform import TransformTask
+
+Form = Literal["csv", "json", "jsonlines"]
+
+_FORMS: dict[str, Form] = {
+    "text/csv": "csv",
+    "application/json": "json",
+    "application/jsonlines": "jsonlines",
+}
+
+
+class Unjoinable(Exception):  # noqa: N818 - it says what is wrong with a record
+    """A record cannot be filtered or joined.
+
+    Attributes:
+        place: index of the record in its payload.
+    """
+
+    def __init__(self, sentence: str, place: int = 0) -> None:
+        super().__init__(sentence)
+        self.place = place
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """The data processing of a job."""
+
+    form: Form
+    before: Path
+    after: Path
+    joins: bool
+
+    def records(self, body: bytes) -> list[str]:
+        """Return the records of a body; newlines at its end belong to none."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            raise Unjoinable("Fail to parse: the data is not UTF-8") from None
+        if self.form == "json":
+            return [text]
+        text = text.rstrip("\r\n")
+        return text.split("\n") if text else []
+
+    def sent(self, records: Sequence[str]) -> list[str]:
+        """Return what the model gets of each record; raise `Unjoinable`."""
+        if self.before.is_everything:
+            return list(records)
+        return [self._each(place, record, None) for place, record in enumerate(records)]
+
+    def written(self, records: Sequence[str], inferences: Sequence[str]) -> list[str]:
+        """Return what is written for each record; raise `Unjoinable`."""
+        if not self.joins:
+            return [self._each(place, None, inference) for place, inference in enumerate(inferences)]
+        if len(records) != len(inferences):
+            raise Unjoinable(
+                f"Fail to join: the model answered {len(inferences)} records "
+                f"for {len(records)} records of input"
+            )
+        pairs = enumerate(zip(records, inferences, strict=True))
+        return [self._each(place, record, inference) for place, (record, inference) in pairs]
+
+    def _each(self, place: int, record: str | None, inference: str | None) -> str:
+        """Apply the input filter (no inference), the output filter (no record), or join and filter."""
+        try:
+            if self.form == "csv":
+                cells = [*_cells(record), *_cells(inference)]
+                return _row((self.before if inference is None else self.after).of_row(cells))
+            if inference is None:
+                return _dumps(self.before.of_json(json.loads(record or "")))
+            value = json.loads(inference)
+            joined = value if record is None else _joined(json.loads(record), value)
+            return _dumps(self.after.of_json(joined))
+        except (NotSelected, csv.Error) as error:
+            raise Unjoinable(str(error), place) from None
+        except (ValueError, RecursionError):
+            raise Unjoinable("Fail to parse: it is not JSON", place) from None
+
+
+def joining_of(task: TransformTask) -> Joining | None:
+    """Return the data processing of a task, None when it has none.
+
+    Raises:
+        Invalid: a path is not understood, or content type, accept and filters do not go together.
+    """
+    before, after = parse(task.input_filter, "InputFilter"), parse(task.output_filter, "OutputFilter")
+    joins = task.join_source == "Input"
+    if before.is_everything and after.is_everything and not joins:
+        return None
+    form = _FORMS.get(_media(task.content_type))
+    if form is None:
+        raise Invalid(
+            f"DataProcessing needs a ContentType of {', '.join(_FORMS)}; "
+            f"it is {task.content_type or 'not set'}."
+        )
+    outputs = joins or not after.is_everything
+    if outputs and task.accept is not None and _media(task.accept) != _media(task.content_type):
+        raise Invalid(
+            "DataProcessing needs Accept to equal ContentType; "
+            f"they are {task.accept} and {task.content_type}."
+        )
+    if form != "json" and task.split_type != "Line":
+        raise Invalid(f"DataProcessing of {task.content_type} needs SplitType Line; it is {task.split_type}.")
+    for field, path in (("InputFilter", before), ("OutputFilter", after)):
+        if form == "csv" and not path.selects_columns:
+            raise Invalid(
+                f"{field} '{path.text}' cannot be applied to CSV; use indexes such as $[0] or $[1:]."
+            )
+    return Joining(form, before, after, joins)
+
+
+def _media(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def _cells(line: str | None) -> list[str]:
+    if line is None:
+        return []
+    line = line.removesuffix("\r")
+    if '"' not in line:
+        return line.split(",")
+    rows = list(csv.reader([line], strict=True))
+    return rows[0]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return ",".join(_quoted(cell) for cell in cells)
+
+
+def _quoted(cell: str) -> str:
+    if any(special in cell for special in ',"\r\n'):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
+
+
+def _joined(record: Any, inference: Any) -> Any:  # noqa: ANN401 - JSON values
+    if isinstance(record, dict):
+        return {**record, "SageMakerOutput": inference}
+    return {"SageMakerInput": record, "SageMakerOutput": inference}
+
+
+def _dumps(value: Any) -> str:  # noqa: ANN401 - a JSON value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
