@@ -1,6 +1,7 @@
 """The law of `Credentials`, held against every adapter."""
 
 from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from sagestead.domain.identity import Credential
 from sagestead.ports import Credentials
 from sagestead.store.credentials import SqlCredentials
-from sagestead.store.database import open_database
+from sagestead.store.database import Database, open_database
 
 KEY = Credential("AKIAONE", "first secret", "123456789012", "arn:aws:iam::123456789012:root")
 SESSION = replace(KEY, access_key_id="ASIATWO", session_token="token", expires_at=1234.5)
@@ -16,8 +17,14 @@ SESSION = replace(KEY, access_key_id="ASIATWO", session_token="token", expires_a
 
 class TestSqlCredentials:
     @pytest.fixture
-    def credentials(self, tmp_path: Path) -> Credentials:
-        return SqlCredentials(open_database(tmp_path))
+    def database(self, tmp_path: Path) -> Iterator[Database]:
+        database = open_database(tmp_path)
+        yield database
+        database.close()
+
+    @pytest.fixture
+    def credentials(self, database: Database) -> Credentials:
+        return SqlCredentials(database)
 
     def test_what_is_added_is_found(self, credentials: Credentials) -> None:
         credentials.add(KEY)
@@ -36,8 +43,10 @@ class TestSqlCredentials:
         self, credentials: Credentials, tmp_path: Path
     ) -> None:
         credentials.add(KEY)
-        other = SqlCredentials(open_database(tmp_path))
+        second = open_database(tmp_path)
+        other = SqlCredentials(second)
         assert other.find("AKIAONE") == KEY
         assert credentials.disable("AKIAONE")
         assert other.find("AKIAONE") == replace(KEY, enabled=False)
         assert not credentials.disable("AKIANONE")
+        second.close()

@@ -1,6 +1,7 @@
 """The law of `Logs`, held against every adapter."""
 
 from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -8,7 +9,7 @@ import pytest
 
 from sagestead.domain.logs import LogEvent, LogStream, StreamSummary
 from sagestead.ports import Logs
-from sagestead.store.database import open_database
+from sagestead.store.database import Database, open_database
 from sagestead.store.logs import SqlLogs
 
 STREAM = LogStream("123456789012", "us-east-1", "/aws/sagemaker/TrainingJobs", "job/algo-1-1000")
@@ -16,8 +17,14 @@ STREAM = LogStream("123456789012", "us-east-1", "/aws/sagemaker/TrainingJobs", "
 
 class TestSqlLogs:
     @pytest.fixture
-    def logs(self, tmp_path: Path) -> Logs:
-        return SqlLogs(open_database(tmp_path))
+    def database(self, tmp_path: Path) -> Iterator[Database]:
+        database = open_database(tmp_path)
+        yield database
+        database.close()
+
+    @pytest.fixture
+    def logs(self, database: Database) -> Logs:
+        return SqlLogs(database)
 
     def test_lines_keep_their_order_and_are_numbered_without_gaps(self, logs: Logs) -> None:
         logs.append(STREAM, ["one", "two"], 1.0)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sagestead.domain.resources import Key, Kind, Resource, resource_arn
 from sagestead.ports import AlreadyExists, Change, Listing, Resources, Stale
-from sagestead.store.database import open_database
+from sagestead.store.database import Database, open_database
 from sagestead.store.resources import SqlResources
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -52,8 +52,14 @@ class TestSqlResources:
         return Ticking()
 
     @pytest.fixture
-    def resources(self, tmp_path: Path, clock: Ticking) -> Resources:
-        return SqlResources(open_database(tmp_path), clock)
+    def database(self, tmp_path: Path) -> Iterator[Database]:
+        database = open_database(tmp_path)
+        yield database
+        database.close()
+
+    @pytest.fixture
+    def resources(self, database: Database, clock: Ticking) -> Resources:
+        return SqlResources(database, clock)
 
     def test_what_is_created_is_read_back(self, resources: Resources) -> None:
         made = resources.create(
@@ -157,7 +163,8 @@ class TestSqlResources:
         assert names(resources.page(listing(limit=1, after=(2.0, "A-x")))) == ["c"]
 
     def test_revision_tells_of_writes_of_others(self, resources: Resources, tmp_path: Path) -> None:
-        other = SqlResources(open_database(tmp_path))
+        second = open_database(tmp_path)
+        other = SqlResources(second)
         before = resources.revision()
         assert resources.revision() == before
         made = other.create(draft("a"))
@@ -165,6 +172,7 @@ class TestSqlResources:
         assert after != before
         other.update(made, Change(due_at=None, status="X"))
         assert resources.revision() != after
+        second.close()
 
     def test_of_two_threads_one_wins_every_race(self, resources: Resources) -> None:
         counter = resources.create(draft("a", spec={"n": 0}))

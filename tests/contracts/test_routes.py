@@ -1,12 +1,13 @@
 """The law of `Routes`, held against every adapter."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sagestead.domain.routes import Route, Variant
 from sagestead.ports import Routes
-from sagestead.store.database import open_database
+from sagestead.store.database import Database, open_database
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
 
@@ -16,8 +17,14 @@ DOGS = Route("123456789012", "us-east-1", "Dogs", (Variant("A", 0.5, ()), Varian
 
 class TestSqlRoutes:
     @pytest.fixture
-    def routes(self, tmp_path: Path) -> Routes:
-        return SqlRoutes(open_database(tmp_path))
+    def database(self, tmp_path: Path) -> Iterator[Database]:
+        database = open_database(tmp_path)
+        yield database
+        database.close()
+
+    @pytest.fixture
+    def routes(self, database: Database) -> Routes:
+        return SqlRoutes(database)
 
     def test_a_table_is_published_whole_under_a_growing_revision(self, routes: Routes) -> None:
         start = routes.table()
@@ -60,7 +67,8 @@ class TestSqlRoutes:
         assert routes.settled(revision, 100.0)
 
     def test_a_heartbeat_is_not_news_and_an_acknowledgement_is(self, routes: Routes, tmp_path: Path) -> None:
-        watcher = SqlResources(open_database(tmp_path))
+        second = open_database(tmp_path)
+        watcher = SqlResources(second)
         revision = routes.publish(CATS)
         routes.acknowledge("one", revision, 100.0)
         before = watcher.revision()
@@ -68,3 +76,4 @@ class TestSqlRoutes:
         assert watcher.revision() == before
         routes.acknowledge("one", revision + 1, 102.0)
         assert watcher.revision() != before
+        second.close()

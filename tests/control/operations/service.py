@@ -109,6 +109,10 @@ class Service:
         seen = self.record(kind, name)
         self.resources.update(seen, Change(due_at=None, status=status, detail={**seen.detail, **detail}))
 
+    def due(self, kind: Kind, name: str, at: float) -> None:
+        """The reconciler still has something to do."""
+        self.resources.update(self.record(kind, name), Change(due_at=at, touch=False))
+
     def model(self, name: str = "cats", **container: Any) -> str:
         arn: str = self.call("CreateModel", ModelName=name, PrimaryContainer={"Image": IMAGE, **container})[
             "ModelArn"

@@ -1,0 +1,347 @@
+"""Training jobs: what is accepted, echoed, stored and refused."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from tests.control.operations.service import ACCOUNT, IMAGE, ROLE, Service
+
+from sagestead.control.operations.training_jobs import HOLDS
+from sagestead.domain.metrics import built_in_metric_definitions
+from sagestead.domain.resources import Json, Kind
+
+ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/job"
+SOURCE = {"S3DataType": "S3Prefix", "S3Uri": "s3://b/train", "S3DataDistributionType": "FullyReplicated"}
+REQUEST: Json = {
+    "TrainingJobName": "Job",
+    "HyperParameters": {"num_round": "10"},
+    "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+    "RoleArn": ROLE,
+    "InputDataConfig": [
+        {"ChannelName": "train", "DataSource": {"S3DataSource": SOURCE}, "ContentType": "csv"}
+    ],
+    "OutputDataConfig": {"S3OutputPath": "s3://b/out/"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+}
+
+
+@pytest.fixture
+def ready(service: Service) -> Service:
+    """An account with a role and training data."""
+    service.role()
+    service.put("b", "train/data.csv")
+    return service
+
+
+def changed(path: str, value: Any) -> Json:
+    """Return REQUEST with one member set; None removes it."""
+    request = deepcopy(REQUEST)
+    *parents, last = path.split(".")
+    place: Any = request
+    for name in parents:
+        place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+    place[last] = value
+    return request
+
+
+def test_a_job_begins_in_progress_and_is_due(ready: Service) -> None:
+    answer = ready.call("CreateTrainingJob", **REQUEST, Tags=[{"Key": "a", "Value": "b"}])
+    assert answer == {"TrainingJobArn": ARN}
+    record = ready.record(Kind.TRAINING_JOB, "Job")
+    assert record.spec == REQUEST
+    assert (record.status, record.due_at, record.tags) == ("InProgress", ready.now, {"a": "b"})
+    assert record.detail == {
+        "SecondaryStatus": "Starting",
+        "SecondaryStatusTransitions": [
+            {
+                "Status": "Starting",
+                "StartTime": ready.now,
+                "StatusMessage": "Preparing the instances for training",
+            }
+        ],
+    }
+
+
+def test_a_new_job_is_described_whole(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    transitions = described.pop("SecondaryStatusTransitions")
+    assert [one["Status"] for one in transitions] == ["Starting"]
+    assert described == {
+        **REQUEST,
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": built_in_metric_definitions(),
+            "EnableSageMakerMetricsTimeSeries": False,
+        },
+        "OutputDataConfig": {"S3OutputPath": "s3://b/out/", "KmsKeyId": ""},
+        "TrainingJobArn": ARN,
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": "Starting",
+        "ModelArtifacts": {"S3ModelArtifacts": "s3://b/out/Job/output/model.tar.gz"},
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        "ProfilingStatus": "Disabled",
+        "CreationTime": ready.now,
+        "LastModifiedTime": ready.now,
+    }
+
+
+def test_an_ended_job_shows_what_the_reconciler_found(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    metric = {"MetricName": "train:auc", "Value": 0.5, "Timestamp": 1.0}
+    ready.becomes(
+        Kind.TRAINING_JOB,
+        "Job",
+        "Completed",
+        SecondaryStatus="Completed",
+        TrainingStartTime=1.0,
+        TrainingEndTime=2.0,
+        FinalMetricDataList=[metric],
+        TrainingTimeInSeconds=1,
+        BillableTimeInSeconds=1,
+        _run={"x": 1},
+    )
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert described["TrainingJobStatus"] == described["SecondaryStatus"] == "Completed"
+    assert described["FinalMetricDataList"] == [metric]
+    assert (described["TrainingTimeInSeconds"], described["TrainingEndTime"]) == (1, 2.0)
+
+
+def test_what_sdks_always_send_is_accepted_and_echoed(ready: Service) -> None:
+    extra: Json = {
+        "DebugHookConfig": {"S3OutputPath": "s3://b/out/", "CollectionConfigurations": []},
+        "ProfilerConfig": {"S3OutputPath": "s3://b/out/", "DisableProfiler": False},
+        "DebugRuleConfigurations": [],
+        "ProfilerRuleConfigurations": [],
+        "EnableManagedSpotTraining": False,
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "Environment": {},
+        "Tags": [],
+        "RemoteDebugConfig": {"EnableRemoteDebug": False},
+    }
+    request = changed("OutputDataConfig.KmsKeyId", "")
+    request["ResourceConfig"]["VolumeKmsKeyId"] = ""
+    request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = 0
+    ready.call("CreateTrainingJob", **request, **extra, VpcConfig=None)
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert {name: described[name] for name in extra if name != "Tags"} == {
+        name: value for name, value in extra.items() if name != "Tags"
+    }
+
+
+def test_defaults_are_filled_in(ready: Service) -> None:
+    request = {
+        name: REQUEST[name] for name in REQUEST if name not in {"StoppingCondition", "HyperParameters"}
+    }
+    ready.call("CreateTrainingJob", **request)
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert described["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
+
+
+def test_an_uncompressed_model_is_a_prefix(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **changed("OutputDataConfig.CompressionType", "NONE"))
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert described["ModelArtifacts"] == {"S3ModelArtifacts": "s3://b/out/Job/output/model/"}
+
+
+CHANNEL = "InputDataConfig.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("AlgorithmSpecification.TrainingInputMode", "Pipe", 'TrainingInputMode "Pipe" is not supported'),
+        ("AlgorithmSpecification.TrainingImage", None, "TrainingImage is missing"),
+        ("AlgorithmSpecification.AlgorithmName", "a", 'AlgorithmName "a" is not supported'),
+        ("AlgorithmSpecification.ContainerEntrypoint", ["sh"], "ContainerEntrypoint is not supported"),
+        ("AlgorithmSpecification.ContainerArguments", ["-c"], "ContainerArguments is not supported"),
+        ("AlgorithmSpecification.EnableSageMakerMetricsTimeSeries", True, "MetricsTimeSeries true is not"),
+        ("AlgorithmSpecification.MetricDefinitions", [{"Name": "a", "Regex": "(b)"}], "You can't override"),
+        (f"{CHANNEL}.InputMode", "Pipe", 'InputDataConfig.1.InputMode "Pipe" is not supported'),
+        (f"{CHANNEL}.CompressionType", "Gzip", 'CompressionType "Gzip" is not supported'),
+        (f"{CHANNEL}.RecordWrapperType", "RecordIO", 'RecordWrapperType "RecordIO" is not supported'),
+        (f"{CHANNEL}.ShuffleConfig", {"Seed": 1}, "ShuffleConfig is not supported"),
+        (f"{CHANNEL}.DataSource", {}, "InputDataConfig.1.DataSource.S3DataSource is missing"),
+        (
+            f"{CHANNEL}.DataSource",
+            {
+                "FileSystemDataSource": {
+                    "FileSystemId": "fs-12345678901",
+                    "FileSystemAccessMode": "ro",
+                    "FileSystemType": "EFS",
+                    "DirectoryPath": "/",
+                }
+            },
+            "FileSystemDataSource is not supported",
+        ),
+        (
+            f"{CHANNEL}.DataSource.S3DataSource.S3DataType",
+            "AugmentedManifestFile",
+            'S3DataType "AugmentedManifestFile" is not supported',
+        ),
+        (f"{CHANNEL}.DataSource.S3DataSource.AttributeNames", ["a"], "AttributeNames is not supported"),
+        (f"{CHANNEL}.DataSource.S3DataSource.InstanceGroupNames", ["a"], "InstanceGroupNames is not"),
+        (f"{CHANNEL}.DataSource.S3DataSource.S3Uri", "https://example.com/x", "is not an S3 URI"),
+        ("InputDataConfig", REQUEST["InputDataConfig"] * 2, "no name may appear twice"),
+        ("OutputDataConfig.KmsKeyId", "key", 'OutputDataConfig.KmsKeyId "key" is not supported'),
+        ("OutputDataConfig.S3OutputPath", "s3://absent/out", "create bucket 'absent' in account"),
+        ("OutputDataConfig.S3OutputPath", "https://example.com/", "is not an S3 URI"),
+        ("ResourceConfig", None, "ResourceConfig.InstanceType is missing"),
+        ("ResourceConfig.InstanceCount", 2, "ResourceConfig.InstanceCount 2 is not supported"),
+        ("ResourceConfig.InstanceCount", 0, "ResourceConfig.InstanceCount is missing"),
+        ("ResourceConfig.VolumeKmsKeyId", "key", 'VolumeKmsKeyId "key" is not supported'),
+        ("ResourceConfig.KeepAlivePeriodInSeconds", 60, "KeepAlivePeriodInSeconds 60 is not supported"),
+        (
+            "ResourceConfig.InstanceGroups",
+            [{"InstanceGroupName": "g", "InstanceType": "ml.m5.large", "InstanceCount": 1}],
+            "InstanceGroups is not supported",
+        ),
+        ("StoppingCondition.MaxWaitTimeInSeconds", 7200, "MaxWaitTimeInSeconds 7200 is not supported"),
+        ("StoppingCondition.MaxRuntimeInSeconds", 2419201, "2419201 is too long"),
+        ("EnableManagedSpotTraining", True, "EnableManagedSpotTraining true is not supported"),
+        ("EnableNetworkIsolation", True, "EnableNetworkIsolation true is not supported"),
+        ("VpcConfig", {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]}, "VpcConfig is not supported"),
+        ("ExperimentConfig", {"ExperimentName": "e"}, "ExperimentConfig is not supported"),
+        ("TensorBoardOutputConfig", {"S3OutputPath": "s3://b/t"}, "TensorBoardOutputConfig is not"),
+        ("RetryStrategy", {"MaximumRetryAttempts": 3}, "RetryStrategy is not supported"),
+        ("CheckpointConfig", {"S3Uri": "s3://absent/c"}, "The bucket of CheckpointConfig.S3Uri"),
+        ("CheckpointConfig", {"S3Uri": "s3://b/c", "LocalPath": "/tmp/c"}, "CheckpointConfig.LocalPath"),
+        (
+            "DebugHookConfig",
+            {"S3OutputPath": "s3://b/d", "CollectionConfigurations": [{"CollectionName": "losses"}]},
+            "DebugHookConfig.CollectionConfigurations is not supported",
+        ),
+        (
+            "DebugRuleConfigurations",
+            [{"RuleConfigurationName": "r", "RuleEvaluatorImage": "i"}],
+            "DebugRuleConfigurations is not supported",
+        ),
+        (
+            "ProfilerRuleConfigurations",
+            [{"RuleConfigurationName": "r", "RuleEvaluatorImage": "i"}],
+            "ProfilerRuleConfigurations is not supported",
+        ),
+        (
+            "ProfilerConfig",
+            {"S3OutputPath": "s3://b/p", "ProfilingIntervalInMilliseconds": 500},
+            "ProfilingIntervalInMilliseconds 500 is not supported",
+        ),
+        ("RoleArn", f"arn:aws:iam::{ACCOUNT}:role/other", "Could not assume role"),
+    ],
+)
+def test_what_is_not_carried_out_is_refused_by_name(
+    ready: Service, path: str, value: Any, sentence: str
+) -> None:
+    code, said = ready.refusal("CreateTrainingJob", **changed(path, value))
+    assert code == "ValidationException"
+    assert sentence in said
+    assert ready.call("ListTrainingJobs") == {"TrainingJobSummaries": []}
+
+
+@pytest.mark.parametrize("data_type", ["S3Prefix", "ManifestFile"])
+@pytest.mark.parametrize("uri", ["s3://b/absent", "s3://nowhere/train"])
+def test_a_channel_without_data_is_refused(ready: Service, data_type: str, uri: str) -> None:
+    request = changed(f"{CHANNEL}.DataSource.S3DataSource", {"S3DataType": data_type, "S3Uri": uri})
+    bucket = uri.split("/")[2]
+    assert ready.refusal("CreateTrainingJob", **request) == (
+        "ValidationException",
+        (
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+            "exists in the selected region (us-east-1), that objects exist under that S3 prefix, and that the "
+            f'role "{ROLE}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+        ),
+    )
+
+
+def test_metrics_of_an_image_that_is_not_built_in(ready: Service) -> None:
+    request = changed("AlgorithmSpecification.TrainingImage", "example.com/own:1")
+    algorithm = request["AlgorithmSpecification"]
+    algorithm["MetricDefinitions"] = [{"Name": "loss", "Regex": "loss=("}]
+    assert "MetricDefinitions.1.Regex 'loss=(' is not" in ready.refusal("CreateTrainingJob", **request)[1]
+    algorithm["MetricDefinitions"] = [{"Name": "loss", "Regex": "loss=(.*)"}]
+    ready.call("CreateTrainingJob", **request)
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert described["AlgorithmSpecification"]["MetricDefinitions"] == algorithm["MetricDefinitions"]
+
+
+def test_a_name_is_taken_in_any_case(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    assert ready.refusal("CreateTrainingJob", **changed("TrainingJobName", "JOB")) == (
+        "ResourceInUse",
+        (
+            "Training job names must be unique within an AWS account and region, and a training job with this "
+            f"name already exists ({ARN})"
+        ),
+    )
+
+
+def test_a_job_is_stopped_once_and_not_after_its_end(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    ready.now += 1
+    assert ready.call("StopTrainingJob", TrainingJobName="Job") is None
+    record = ready.record(Kind.TRAINING_JOB, "Job")
+    assert (record.status, record.due_at) == ("Stopping", ready.now)
+    ready.call("StopTrainingJob", TrainingJobName="Job")
+    assert ready.record(Kind.TRAINING_JOB, "Job") == record
+    ready.becomes(Kind.TRAINING_JOB, "Job", "Stopped")
+    assert ready.refusal("StopTrainingJob", TrainingJobName="Job") == (
+        "ValidationException",
+        "The request was rejected because the training job is in status Stopped.",
+    )
+
+
+def test_only_an_ended_job_is_deleted(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    code, sentence = ready.refusal("DeleteTrainingJob", TrainingJobName="Job")
+    assert code == "ValidationException"
+    assert "is in status InProgress" in sentence
+    ready.becomes(Kind.TRAINING_JOB, "Job", "Completed")
+    assert ready.call("DeleteTrainingJob", TrainingJobName="Job") is None
+    absent = ("ValidationException", "Requested resource not found.")
+    for operation in ("DescribeTrainingJob", "StopTrainingJob", "DeleteTrainingJob"):
+        assert ready.refusal(operation, TrainingJobName="Job") == absent
+    ready.call("CreateTrainingJob", **REQUEST)
+
+
+def test_a_job_that_is_being_tidied_up_is_deleted_a_little_later(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    record = ready.record(Kind.TRAINING_JOB, "Job")
+    ready.becomes(Kind.TRAINING_JOB, "Job", "Completed")
+    ready.due(Kind.TRAINING_JOB, "Job", record.created_at)
+    assert ready.refusal("DeleteTrainingJob", TrainingJobName="Job")[0] == "ThrottlingException"
+
+
+def test_jobs_are_listed_oldest_first_and_statuses_are_picked_from_each_page(ready: Service) -> None:
+    for name in ("a", "b", "c", "d"):
+        ready.now += 1
+        ready.call("CreateTrainingJob", **changed("TrainingJobName", name))
+    ready.becomes(Kind.TRAINING_JOB, "c", "Completed", SecondaryStatus="Completed", TrainingEndTime=9.0)
+    listed = ready.call("ListTrainingJobs")["TrainingJobSummaries"]
+    assert [job["TrainingJobName"] for job in listed] == ["a", "b", "c", "d"]
+    assert listed[2] == {
+        "TrainingJobName": "c",
+        "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/c",
+        "CreationTime": ready.now - 1,
+        "TrainingEndTime": 9.0,
+        "LastModifiedTime": ready.now,
+        "TrainingJobStatus": "Completed",
+        "SecondaryStatus": "Completed",
+    }
+    first = ready.call("ListTrainingJobs", StatusEquals="Completed", MaxResults=2)
+    assert first["TrainingJobSummaries"] == []
+    second = ready.call(
+        "ListTrainingJobs", StatusEquals="Completed", MaxResults=2, NextToken=first["NextToken"]
+    )
+    assert [job["TrainingJobName"] for job in second["TrainingJobSummaries"]] == ["c"]
+    assert ready.call("ListTrainingJobs", WarmPoolStatusEquals="Available") == {"TrainingJobSummaries": []}
+
+
+def test_a_describe_waits_while_the_job_runs() -> None:
+    hold = HOLDS["DescribeTrainingJob"]
+    assert hold.member == "TrainingJobStatus"
+    assert sorted(hold.transitional) == ["InProgress", "Stopping"]
