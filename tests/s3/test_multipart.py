@@ -20,7 +20,7 @@ PARTS = [b"a" * (5 << 20), b"b" * (5 << 20), b"c" * 10]
 
 
 def begin(s3: Client, target: str, **headers: str) -> str:
-    return s3("POST", f"{target}?uploads", **headers).texts("UploadId")[0]
+    return s3("POST", f"{target}?uploads", b"", **headers).texts("UploadId")[0]
 
 
 def put_parts(s3: Client, target: str, upload: str, parts: list[bytes]) -> list[str]:
@@ -153,7 +153,7 @@ def test_parts_are_copied_from_objects(s3: Client, bucket: str) -> None:
         upload = begin(s3, target)
         part = f"{target}?partNumber=1&uploadId={upload}"
         headers = {"x-amz-copy-source": "bucket/source", "x-amz-copy-source-range": wrong}
-        assert s3.code("PUT", part, **headers) == code
+        assert s3.code("PUT", part, b"", **headers) == code
 
 
 def test_a_copy_of_many_parts_is_whole(s3: Client, bucket: str) -> None:
@@ -169,7 +169,7 @@ def test_a_copy_of_many_parts_is_whole(s3: Client, bucket: str) -> None:
 def test_checksum_choices_that_do_not_fit(s3: Client, bucket: str) -> None:
     for algorithm, kind in (("SHA1", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("CRC32", "OTHER")):
         headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
-        assert s3.code("POST", f"{bucket}/k?uploads", **headers) == (400, "InvalidRequest")
+        assert s3.code("POST", f"{bucket}/k?uploads", b"", **headers) == (400, "InvalidRequest")
     upload = begin(s3, f"{bucket}/k", x_amz_checksum_algorithm="SHA256")
     crc = base64.b64encode(zlib.crc32(b"x").to_bytes(4, "big")).decode()
     code = s3.code("PUT", f"{bucket}/k?partNumber=1&uploadId={upload}", b"x", x_amz_checksum_crc32=crc)

@@ -221,7 +221,7 @@ def test_copies_that_cannot_be(s3: Client, bucket: str) -> None:
     assert s3.code("PUT", f"{bucket}/c", x_amz_copy_source="bucket/%ff") == (400, "InvalidArgument")
     for name, value in (("if-match", '"x"'), ("if-none-match", f'"{MD5_OF_HELLO}"')):
         headers = {f"x-amz-copy-source-{name}": value}
-        code = s3.code("PUT", f"{bucket}/c", x_amz_copy_source="bucket/k", **headers)
+        code = s3.code("PUT", f"{bucket}/c", b"", x_amz_copy_source="bucket/k", **headers)
         assert code == (412, "PreconditionFailed")
 
 

@@ -41,7 +41,7 @@ class Written:
 
 
 class BlobWriter:
-    """A blob being written. Leaving the `with` block, or `close` on any thread, removes what is not finished."""
+    """A blob being written. Leaving the `with` block, or `close` on any thread, before `finish` drops it."""
 
     def __init__(self, folder: Path, name: str, algorithms: Iterable[str]) -> None:
         self._name = name
