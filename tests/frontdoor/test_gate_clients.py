@@ -119,6 +119,21 @@ def test_botocore_presigned_urls(region: str, version: int, operation: str) -> N
     assert ask(damaged, now_gate()).status == 403
 
 
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_botocore_presigned_upload_with_headers(region: str) -> None:
+    parameters = {"Bucket": "b", "Key": "k", "ContentType": "text/csv", "Metadata": {"colour": "blue"}}
+    url = client_of("s3", region=region).generate_presigned_url("put_object", parameters, ExpiresIn=60)
+    fields = [HOST, ("Content-Type", "text/csv"), ("x-amz-meta-colour", "blue")]
+    target = url.removeprefix(URL)
+    assert ask(arrived("PUT", target, fields, body=b"1"), now_gate()).status == 200
+    assert (
+        ask(arrived("PUT", target, [HOST, ("Content-Type", "text/plain")], body=b"1"), now_gate()).status
+        >= 400
+    )
+    blue = [*fields[:2], ("x-amz-meta-colour", "red")]
+    assert ask(arrived("PUT", target, blue, body=b"1"), now_gate()).status == 403
+
+
 def test_botocore_presigned_url_of_a_session() -> None:
     client = botocore.session.Session().create_client(
         "s3",

@@ -8,7 +8,7 @@ import pytest
 from tests.wire.sigv4.signed import CONTROL, DAY, KEY, RUNTIME, S3, STS, Draft, arrived, judge
 
 from sagestead.wire.http import Request
-from sagestead.wire.sigv4.verification import Rules
+from sagestead.wire.sigv4 import Rules
 
 GOOD = Draft()
 AUTH = GOOD.authorization()

@@ -5,13 +5,14 @@
     body, length = verified_body(request, claim, credential)    # S3: verified while it is read
 
 Modules, from the bottom: `faults` (what can be wrong), `canonical` (what is hashed), `moments` (time),
-`scope`, `keys`, `header`, `query`, `version2` (where signatures stand), `payload`, `chunked`, `body` (what
-covers the bytes), `verification` (all of it together).
+`scope`, `keys`, `header`, `query`, `version2`, `version4` (the signatures), `payload`, `chunked`, `body`
+(what covers the bytes), `claims` and `verification` (all of it together).
 """
 
 from sagestead.wire.sigv4.body import VerifiedBody, WholeBody
+from sagestead.wire.sigv4.claims import Claim, Rules, read_claim
 from sagestead.wire.sigv4.faults import Breach, Fault, refuse
-from sagestead.wire.sigv4.verification import Claim, Rules, read_claim, settle, verified_body
+from sagestead.wire.sigv4.verification import settle, verified_body
 
 __all__ = [
     "Breach",

@@ -1,227 +1,26 @@
-"""Verification in two steps, both pure.
+"""The comparison: from a claim and a credential to a principal and a trusted body.
 
-Rule: `read_claim` decides all that the head of a request can decide, before a byte of the body is read;
-`settle` then compares signatures. Only `settle` makes a principal. Whether the key is unknown, disabled or
-merely wrong, the same work is done before the answer.
+Rule: only `settle` makes a principal. Whether the key is unknown, disabled or merely wrong, the same work is
+done before the answer; secrets are compared in constant time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Credential, Principal
-from sagestead.wire.errors import Protocol
 from sagestead.wire.http import Request
-from sagestead.wire.sigv4 import canonical, moments
 from sagestead.wire.sigv4.body import Sieve, VerifiedBody, WholeCheck
 from sagestead.wire.sigv4.chunked import ChunkDecoder, ChunkSigner, Framing, announced
+from sagestead.wire.sigv4.claims import Claim
 from sagestead.wire.sigv4.faults import Breach, Fault
-from sagestead.wire.sigv4.header import Signer, parse_authorization, unsupported
 from sagestead.wire.sigv4.keys import PLACEHOLDER_SECRET, signing_key
-from sagestead.wire.sigv4.payload import CHUNKED, Mode, Payload, check_transport, parse_payload
-from sagestead.wire.sigv4.query import SIGNATURE, is_presigned, parse_presigned
-from sagestead.wire.sigv4.scope import check_scope, parse_scope
-from sagestead.wire.sigv4.version2 import Version2, is_version2, parse_version2
+from sagestead.wire.sigv4.payload import CHUNKED, Mode
+from sagestead.wire.sigv4.version4 import Version4
 
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
-_SKEW: Mapping[Protocol, int] = {"json": 300, "rest-json": 300, "query": 900, "rest-xml": 900}
-_TOKEN = b"x-amz-security-token"
 _DIGITS = re.compile(r"[0-9]{1,16}")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a service demands of a signature.
-
-    Attributes:
-        protocol: decides path canonicalisation, clock skew and the error form; `rest-xml` is S3.
-        signing_names: services that a scope may name; None: any.
-        region: region of principals whose signature names none (version 2).
-        unsigned_over_http: accept header-signed UNSIGNED-PAYLOAD without TLS.
-    """
-
-    protocol: Protocol
-    signing_names: frozenset[str] | None
-    region: str
-    unsigned_over_http: bool = False
-
-    @property
-    def s3(self) -> bool:
-        """True for S3's rules."""
-        return self.protocol == "rest-xml"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A well-formed, timely signature that is not yet compared.
-
-    Attributes:
-        access_key_id: the key that it claims.
-        token: session token, if one came along.
-        region, service: from the scope.
-        signature: as given.
-        payload: S3: how the body is covered.
-        declared: other services: x-amz-content-sha256, if it was sent.
-        stamp, scope, head: the parts of what was signed; head ends before the payload's hash.
-        version2: set for a version 2 signature, which has none of these parts.
-    """
-
-    access_key_id: str
-    token: bytes | None
-    region: str
-    service: str
-    signature: bytes
-    payload: Payload | None
-    declared: bytes | None = None
-    stamp: bytes = b""
-    scope: bytes = b""
-    head: bytes = b""
-    version2: Version2 | None = None
-
-    def text(self, payload_hash: bytes) -> bytes:
-        """Return the string to sign."""
-        digest = hashlib.sha256(self.head + payload_hash).hexdigest().encode()
-        return b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (self.stamp, self.scope, digest)
-
-    def expected(self, secret: str, payload_hash: bytes) -> bytes:
-        """Return the signature that this secret gives."""
-        if self.version2 is not None:
-            return self.version2.expected(secret)
-        key = signing_key(secret, self.scope)
-        return hmac.digest(key, self.text(payload_hash), "sha256").hex().encode()
-
-
-def read_claim(request: Request, rules: Rules, now: float) -> Claim:
-    """Read the signature of a request and check everything but the signature itself.
-
-    Raises:
-        Breach: the first rule that fails, in AWS's order.
-    """
-    fields = canonical.collect(request.headers)
-    path = canonical.canonical_path(request.raw_path, s3=rules.s3)
-    pairs = canonical.query_pairs(request.raw_query)
-    authorization = fields.get(b"authorization")
-    presigned, version2 = is_presigned(pairs), is_version2(pairs)
-    if authorization is None and not presigned and not version2:
-        raise Breach(Fault.UNSIGNED)
-    if (authorization is not None) + presigned + version2 > 1:
-        raise Breach(
-            Fault.TWICE,
-            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
-            "string parameter or the Authorization header should be specified",
-        )
-    if not _HOST.fullmatch(fields.get(b"host", b"")):
-        raise Breach(Fault.HOST)
-    if version2 and not rules.s3:
-        raise unsupported(b"AWS")
-    if version2:
-        return _version2_claim(request, fields, pairs, (rules, now))
-    read = _presigned_claim if authorization is None else _header_claim
-    return read(_Head(request, rules, now, fields, pairs, path))
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    request: Request
-    rules: Rules
-    now: float
-    fields: dict[bytes, bytes]
-    pairs: canonical.Pairs
-    path: bytes
-
-    def build(self, signer: Signer, signature: bytes, stamp: bytes, token: bytes | None) -> Claim:
-        scope = parse_scope(signer.credential)
-        check_scope(scope, stamp, self.rules.signing_names)
-        payload, declared = self._payload(presigned=b"authorization" not in self.fields)
-        head = b"%b\n%b\n%b\n%b\n%b\n" % (
-            self.request.method.encode(),
-            self.path,
-            canonical.canonical_query([pair for pair in self.pairs if pair[0] != SIGNATURE]),
-            canonical.canonical_headers(self.fields, signer.names),
-            signer.signed,
-        )
-        return Claim(
-            scope.access_key_id,
-            token,
-            scope.region,
-            scope.service,
-            signature,
-            payload,
-            declared,
-            stamp,
-            scope.line,
-            head,
-        )
-
-    def _payload(self, *, presigned: bool) -> tuple[Payload | None, bytes | None]:
-        declared = self.fields.get(b"x-amz-content-sha256")
-        if not self.rules.s3:
-            if declared in (Mode.UNSIGNED.value, Mode.UNSIGNED_CHUNKS_TRAILER.value):
-                raise Breach(
-                    Fault.PAYLOAD,
-                    "x-amz-content-sha256 must be the SHA-256 of the body: this service signs it.",
-                )
-            return None, declared
-        unsigned = presigned and declared is None
-        payload = Payload(Mode.UNSIGNED, Mode.UNSIGNED.value) if unsigned else parse_payload(declared)
-        secure = self.request.secure or self.rules.unsigned_over_http
-        check_transport(payload, secure=secure, presigned=presigned)
-        return payload, None
-
-
-def _header_claim(head: _Head) -> Claim:
-    signer, signature = parse_authorization(head.fields[b"authorization"])
-    _check_signed(head, signer, in_query=False)
-    stamp = moments.header_stamp(head.fields)
-    moments.check_window(stamp, head.now, _SKEW[head.rules.protocol])
-    if any(name.lower() == _TOKEN for name, _ in head.pairs):
-        raise Breach(Fault.TOKEN)
-    return head.build(signer, signature, stamp, head.fields.get(_TOKEN))
-
-
-def _presigned_claim(head: _Head) -> Claim:
-    presigned = parse_presigned(head.pairs)
-    _check_signed(head, presigned.signer, in_query=True)
-    moments.check_not_ahead(presigned.stamp, head.now, _SKEW[head.rules.protocol])
-    moments.check_expiry(presigned.stamp, presigned.lifetime, head.now)
-    if _TOKEN in head.fields:
-        raise Breach(Fault.TOKEN)
-    try:
-        return head.build(presigned.signer, presigned.signature, presigned.stamp, presigned.token)
-    except Breach as breach:
-        breach.in_query = True
-        raise
-
-
-def _check_signed(head: _Head, signer: Signer, *, in_query: bool) -> None:
-    """Every header that decides what a request means must be among the signed ones."""
-    names = signer.names
-    if head.rules.s3:
-        unsigned = [name.decode() for name in head.fields if name.startswith(b"x-amz-") and name not in names]
-        if unsigned:
-            details = {"HeadersNotSigned": ", ".join(unsigned)}
-            raise Breach(Fault.UNSIGNED_HEADERS, details=details, in_query=in_query)
-    elif b"x-amz-target" in head.fields and b"x-amz-target" not in names:
-        sentence = "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization."
-        raise Breach(Fault.UNSIGNED_HEADERS, sentence, in_query=in_query)
-
-
-def _version2_claim(
-    request: Request, fields: dict[bytes, bytes], pairs: canonical.Pairs, terms: tuple[Rules, float]
-) -> Claim:
-    rules, now = terms
-    signed = parse_version2(request, fields, pairs, now)
-    declared = fields.get(b"x-amz-content-sha256")
-    payload = Payload(Mode.UNSIGNED, Mode.UNSIGNED.value) if declared is None else parse_payload(declared)
-    check_transport(payload, secure=request.secure, presigned=True)
-    return Claim(
-        signed.access_key_id, signed.token, rules.region, "s3", signed.signature, payload, version2=signed
-    )
 
 
 def settle(claim: Claim, credential: Credential | None, payload_hash: bytes, now: float) -> Principal:
@@ -239,7 +38,7 @@ def settle(claim: Claim, credential: Credential | None, payload_hash: bytes, now
     """
     known = credential is not None and credential.enabled
     secret = credential.secret if credential is not None and known else PLACEHOLDER_SECRET
-    same = hmac.compare_digest(claim.expected(secret, payload_hash), claim.signature)
+    same = hmac.compare_digest(claim.proof.expected(secret, payload_hash), claim.signature)
     if credential is None or not known:
         raise Breach(Fault.KEY, details={"AWSAccessKeyId": claim.access_key_id[:128]})
     _check_token(claim.token, credential, now)
@@ -264,10 +63,11 @@ def _check_token(token: bytes | None, credential: Credential, now: float) -> Non
 def _what_was_signed(claim: Claim, payload_hash: bytes) -> dict[str, str]:
     """Return what a client needs to find its mistake; never a token."""
     details = {"AWSAccessKeyId": claim.access_key_id, "SignatureProvided": claim.signature.decode("latin-1")}
-    if claim.version2 is None:
-        details["StringToSign"] = claim.text(payload_hash).decode()
+    proof = claim.proof
+    if isinstance(proof, Version4):
+        details["StringToSign"] = proof.text(payload_hash).decode()
         if claim.token is None:
-            details["CanonicalRequest"] = (claim.head + payload_hash).decode("utf-8", "replace")
+            details["CanonicalRequest"] = (proof.head + payload_hash).decode("utf-8", "replace")
     return details
 
 
@@ -288,12 +88,17 @@ def verified_body(request: Request, claim: Claim, credential: Credential) -> tup
             "x-amz-trailer must name the trailers of a body that has them, and no other.",
             code="InvalidRequest",
         )
-    signer = None
-    if payload.mode is not Mode.UNSIGNED_CHUNKS_TRAILER:
-        key = signing_key(credential.secret, claim.scope)
-        signer = ChunkSigner(key, claim.stamp, claim.scope, claim.signature)
+    signer = None if payload.mode is Mode.UNSIGNED_CHUNKS_TRAILER else _chunk_signer(claim, credential)
     sieve: Sieve = ChunkDecoder(Framing(length, trailers, signer, payload.mode is Mode.CHUNKS_TRAILER))
     return VerifiedBody(request.body, sieve), length
+
+
+def _chunk_signer(claim: Claim, credential: Credential) -> ChunkSigner:
+    proof = claim.proof
+    if not isinstance(proof, Version4):
+        raise Breach(Fault.PAYLOAD)
+    key = signing_key(credential.secret, proof.scope)
+    return ChunkSigner(key, proof.stamp, proof.scope, claim.signature)
 
 
 def _decoded_length(request: Request) -> int:

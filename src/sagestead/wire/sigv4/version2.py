@@ -45,8 +45,8 @@ class Version2:
     signature: bytes
     text: bytes
 
-    def expected(self, secret: str) -> bytes:
-        """Return the signature that the secret gives (base64)."""
+    def expected(self, secret: str, _payload_hash: bytes) -> bytes:
+        """Return the signature that this secret gives (base64); it does not cover the payload."""
         return base64.b64encode(hmac.digest(secret.encode(), self.text, "sha1"))
 
 
