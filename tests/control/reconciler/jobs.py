@@ -19,6 +19,8 @@ class Echo:
         self._greeting = greeting
 
     def invoke(self, invocation: Invocation) -> Answer:
+        if self._greeting == b"slow":
+            threading.Event().wait(0.002)
         return Answer(200, invocation.content_type or "text/plain", self._greeting + invocation.body)
 
 
