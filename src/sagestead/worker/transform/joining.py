@@ -79,8 +79,8 @@ class Joining:
         """Apply the input filter (no inference), the output filter (no record), or join and filter."""
         try:
             if self.form == "csv":
-                cells = [*_cells(record), *_cells(inference)]
-                return _row((self.before if inference is None else self.after).of_row(cells))
+                parts = [part.removesuffix("\r") for part in (record, inference) if part is not None]
+                return _selected(self.before if inference is None else self.after, parts)
             if inference is None:
                 return _dumps(self.before.of_json(json.loads(record or "")))
             value = json.loads(inference)
@@ -128,18 +128,13 @@ def _media(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def _cells(line: str | None) -> list[str]:
-    if line is None:
-        return []
-    line = line.removesuffix("\r")
-    if '"' not in line:
-        return line.split(",")
-    rows = list(csv.reader([line], strict=True))
-    return rows[0]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return ",".join(_quoted(cell) for cell in cells)
+def _selected(path: Path, lines: Sequence[str]) -> str:
+    """Return what a path selects of the cells of CSV lines put together."""
+    line = ",".join(lines)
+    if '"' in line:
+        cells = [cell for row in csv.reader(lines, strict=True) for cell in row]
+        return ",".join(_quoted(cell) for cell in path.of_row(cells))
+    return line if path.is_everything else ",".join(path.of_row(line.split(",")))
 
 
 def _quoted(cell: str) -> str:
