@@ -62,6 +62,14 @@ def _string(shape: Shape) -> st.SearchStrategy[str]:
         return st.text(
             st.characters(exclude_categories=["Cs"]), min_size=least, max_size=min(most, least + 20)
         )
+    matches = compiled(shape.pattern).fullmatch
+    seed = ("aZ9" * least)[:least] or "a"
+    if matches(seed):  # much quicker than from_regex, and long enough
+        letters = [letter for letter in "aZ9é日 _.:/=+-@" if matches(seed + letter)] or ["a"]
+        text = st.text(letters, min_size=least, max_size=min(most, least + 20))
+        return st.one_of(st.just(seed), text).filter(
+            lambda value: least <= len(value) <= most and matches(value) is not None
+        )
     return st.from_regex(compiled(shape.pattern), fullmatch=True).filter(
-        lambda text: least <= len(text) <= most and text.isprintable()
+        lambda value: least <= len(value) <= most and value.isprintable()
     )

@@ -141,7 +141,7 @@ def test_what_botocore_writes_is_read_back(
     written = serializer.serialize_to_request(request, models[service].operation_model(operation))
     fields = query.form(urlencode(written["body"]).encode())
     assert fields["Action"] == operation
-    assert query.decode(service, operation, fields) == without_empty(request)
+    assert query.decode(service, operation, fields) == (sayable(request) or {})
 
 
 @quick
@@ -173,12 +173,13 @@ def test_any_form_is_read_or_refused(body: bytes) -> None:
         refusal.sentence.encode()
 
 
-def without_empty(value: Any) -> Any:
-    """Return what a form can say: an empty structure in a list is nothing."""
+def sayable(value: Any) -> Any:
+    """Return what a form can say, None for nothing: an empty structure has no fields, an empty list has one."""
     if isinstance(value, dict):
-        return {key: without_empty(item) for key, item in value.items() if item != {}}
-    if isinstance(value, list):
-        return [without_empty(item) for item in value if item != {}]
+        members = {key: sayable(item) for key, item in value.items()}
+        return {key: item for key, item in members.items() if item is not None} or None
+    if isinstance(value, list) and value:
+        return [item for item in map(sayable, value) if item is not None] or None
     return value
 
 
