@@ -174,7 +174,7 @@ def test_any_form_is_read_or_refused(body: bytes) -> None:
 
 
 def sayable(value: Any) -> Any:
-    """Return what a form can say, None for nothing: an empty structure has no fields, an empty list has one."""
+    """Return what a form can say; None for nothing (an empty structure; an empty list is a field)."""
     if isinstance(value, dict):
         members = {key: sayable(item) for key, item in value.items()}
         return {key: item for key, item in members.items() if item is not None} or None
