@@ -1,7 +1,7 @@
 """The law of `Credentials`, held against every adapter."""
 
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,8 @@ SESSION = replace(KEY, access_key_id="ASIATWO", session_token="token", expires_a
 
 class TestSqlCredentials:
     @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        database = open_database(tmp_path)
+    def database(self, folder: Path) -> Iterator[Database]:
+        database = open_database(folder)
         yield database
         database.close()
 
@@ -40,10 +40,10 @@ class TestSqlCredentials:
         assert credentials.keys() == [KEY, second]
 
     def test_a_disabled_key_is_found_as_such_by_another_process(
-        self, credentials: Credentials, tmp_path: Path
+        self, credentials: Credentials, folder: Path
     ) -> None:
         credentials.add(KEY)
-        second = open_database(tmp_path)
+        second = open_database(folder)
         other = SqlCredentials(second)
         assert other.find("AKIAONE") == KEY
         assert credentials.disable("AKIAONE")

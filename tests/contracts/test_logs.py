@@ -1,7 +1,7 @@
 """The law of `Logs`, held against every adapter."""
 
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -17,8 +17,8 @@ STREAM = LogStream("123456789012", "us-east-1", "/aws/sagemaker/TrainingJobs", "
 
 class TestSqlLogs:
     @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        database = open_database(tmp_path)
+    def database(self, folder: Path) -> Iterator[Database]:
+        database = open_database(folder)
         yield database
         database.close()
 

@@ -1,5 +1,6 @@
 """The law of `Resources`, held against every adapter."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagestead.domain.resources import Key, Kind, Resource, resource_arn
@@ -17,6 +18,12 @@ from sagestead.store.database import Database, open_database
 from sagestead.store.resources import SqlResources
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+COUNT = itertools.count()
+VALUES: dict[str, Callable[[Resource], str | float]] = {
+    "name": lambda resource: resource.key.name,
+    "created_at": lambda resource: resource.created_at,
+    "status": lambda resource: resource.status,
+}
 
 
 class Ticking:
@@ -29,10 +36,10 @@ class Ticking:
         return self.now
 
 
-def draft(name: str, at: float = 1000.0, **fields: object) -> Resource:
-    kind = fields.pop("kind", Kind.ENDPOINT)
-    assert isinstance(kind, Kind)
-    key = Key(kind, ACCOUNT, REGION, name)
+def draft(
+    name: str, at: float = 1000.0, kind: Kind = Kind.ENDPOINT, region: str = REGION, **fields: object
+) -> Resource:
+    key = Key(kind, ACCOUNT, region, name)
     resource = Resource(key, resource_arn(key), {"Name": name}, created_at=at, modified_at=at)
     return replace(resource, **fields)  # type: ignore[arg-type]  # test data by field name
 
@@ -52,8 +59,8 @@ class TestSqlResources:
         return Ticking()
 
     @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        database = open_database(tmp_path)
+    def database(self, folder: Path) -> Iterator[Database]:
+        database = open_database(folder)
         yield database
         database.close()
 
@@ -162,8 +169,8 @@ class TestSqlResources:
         assert names(resources.page(listing(modified_before=2.0))) == ["b"]
         assert names(resources.page(listing(limit=1, after=(2.0, "A-x")))) == ["c"]
 
-    def test_revision_tells_of_writes_of_others(self, resources: Resources, tmp_path: Path) -> None:
-        second = open_database(tmp_path)
+    def test_revision_tells_of_writes_of_others(self, resources: Resources, folder: Path) -> None:
+        second = open_database(folder)
         other = SqlResources(second)
         before = resources.revision()
         assert resources.revision() == before
@@ -185,14 +192,45 @@ class TestSqlResources:
         assert final is not None
         assert (final.spec["n"], final.version) == (80, 81)
 
-    def test_of_two_processes_one_wins_every_race(self, resources: Resources, tmp_path: Path) -> None:
+    def test_of_two_processes_one_wins_every_race(self, resources: Resources, folder: Path) -> None:
         counter = resources.create(draft("a", spec={"n": 0}))
-        command = [sys.executable, __file__, str(tmp_path)]
+        command = [sys.executable, __file__, str(folder)]
         processes = [subprocess.Popen(command) for _ in range(2)]
         assert [process.wait(60) for process in processes] == [0, 0]
         final = resources.get(counter.key)
         assert final is not None
         assert (final.spec["n"], final.version) == (80, 81)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        times=st.lists(st.integers(0, 4), min_size=1, max_size=12),
+        order=st.tuples(st.sampled_from(sorted(VALUES)), st.booleans()),
+        limit=st.integers(1, 4),
+        adds=st.lists(st.booleans(), min_size=12, max_size=12),
+    )
+    def test_pages_neither_repeat_nor_skip_what_existed_throughout(
+        self,
+        resources: Resources,
+        times: list[int],
+        order: tuple[str, bool],
+        limit: int,
+        adds: list[bool],
+    ) -> None:
+        region = f"region-{next(COUNT)}"
+        for index, at in enumerate(times):
+            resources.create(draft(f"old{index}", at=float(at), status="XY"[index % 2], region=region))
+        question = listing(region=region, limit=limit, sort_by=order[0], descending=order[1])
+        seen: list[Resource] = []
+        for number in range(100):
+            page = resources.page(question)
+            if not page:
+                break
+            seen += page
+            question = replace(question, after=(VALUES[order[0]](page[-1]), page[-1].key.name))
+            if number < len(adds):
+                write_between(resources, region, number, adds=adds[number])
+        old = [name for name in names(seen) if name.startswith("old")]
+        assert sorted(old) == sorted(f"old{index}" for index in range(len(times)))
 
 
 def count_up(resources: Resources, key: Key, times: int) -> None:
@@ -207,52 +245,12 @@ def count_up(resources: Resources, key: Key, times: int) -> None:
                 continue
 
 
-def write_between(resources: Resources, number: int, *, adds: bool) -> None:
+def write_between(resources: Resources, region: str, number: int, *, adds: bool) -> None:
     """What others do between two pages: they add, and they delete what they added."""
     if adds:
-        resources.create(draft(f"new{number}", at=float(number % 5)))
-    elif found := resources.page(listing(name_contains="new", limit=1)):
+        resources.create(draft(f"new{number}", at=float(number % 5), region=region))
+    elif found := resources.page(listing(name_contains="new", limit=1, region=region)):
         resources.delete(found[0])
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    times=st.lists(st.integers(0, 4), min_size=1, max_size=12),
-    limit=st.integers(1, 4),
-    sort_by=st.sampled_from(["name", "created_at", "status"]),
-    descending=st.booleans(),
-    adds=st.lists(st.booleans(), min_size=12, max_size=12),
-)
-def test_pages_neither_repeat_nor_skip_what_existed_throughout(  # noqa: PLR0913, PLR0917 - one argument a strategy
-    tmp_path_factory: pytest.TempPathFactory,
-    times: list[int],
-    limit: int,
-    sort_by: str,
-    descending: bool,  # noqa: FBT001 - hypothesis passes by name
-    adds: list[bool],
-) -> None:
-    database = open_database(tmp_path_factory.mktemp("pages"))
-    resources = SqlResources(database)
-    for index, at in enumerate(times):
-        resources.create(draft(f"old{index}", at=float(at), status="XY"[index % 2]))
-    value: Callable[[Resource], str | float] = {
-        "name": lambda r: r.key.name,
-        "created_at": lambda r: r.created_at,
-        "status": lambda r: r.status,
-    }[sort_by]
-    seen: list[Resource] = []
-    after = None
-    for number in range(100):
-        page = resources.page(listing(limit=limit, sort_by=sort_by, descending=descending, after=after))
-        if not page:
-            break
-        seen += page
-        after = (value(page[-1]), page[-1].key.name)
-        if number < len(adds):
-            write_between(resources, number, adds=adds[number])
-    database.close()
-    old = [name for name in names(seen) if name.startswith("old")]
-    assert sorted(old) == sorted(f"old{index}" for index in range(len(times)))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ DOGS = Route("123456789012", "us-east-1", "Dogs", (Variant("A", 0.5, ()), Varian
 
 class TestSqlRoutes:
     @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        database = open_database(tmp_path)
+    def database(self, folder: Path) -> Iterator[Database]:
+        database = open_database(folder)
         yield database
         database.close()
 
@@ -66,8 +66,8 @@ class TestSqlRoutes:
         routes.leave("one")
         assert routes.settled(revision, 100.0)
 
-    def test_a_heartbeat_is_not_news_and_an_acknowledgement_is(self, routes: Routes, tmp_path: Path) -> None:
-        second = open_database(tmp_path)
+    def test_a_heartbeat_is_not_news_and_an_acknowledgement_is(self, routes: Routes, folder: Path) -> None:
+        second = open_database(folder)
         watcher = SqlResources(second)
         revision = routes.publish(CATS)
         routes.acknowledge("one", revision, 100.0)

@@ -251,9 +251,9 @@ def test_a_channel_without_data_is_refused(ready: Service, data_type: str, uri: 
     assert ready.refusal("CreateTrainingJob", **request) == (
         "ValidationException",
         (
-            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
-            "exists in the selected region (us-east-1), that objects exist under that S3 prefix, and that the "
-            f'role "{ROLE}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
+            "bucket exists in the selected region (us-east-1), that objects exist under that S3 prefix, and "
+            f'that the role "{ROLE}" has "s3:ListBucket" permissions on bucket "{bucket}".'
         ),
     )
 
@@ -274,8 +274,8 @@ def test_a_name_is_taken_in_any_case(ready: Service) -> None:
     assert ready.refusal("CreateTrainingJob", **changed("TrainingJobName", "JOB")) == (
         "ResourceInUse",
         (
-            "Training job names must be unique within an AWS account and region, and a training job with this "
-            f"name already exists ({ARN})"
+            "Training job names must be unique within an AWS account and region, and a training job with "
+            f"this name already exists ({ARN})"
         ),
     )
 

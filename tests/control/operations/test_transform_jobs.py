@@ -167,8 +167,8 @@ def test_a_name_is_taken_in_any_case(ready: Service) -> None:
     assert ready.refusal("CreateTransformJob", **changed(TransformJobName="JOB")) == (
         "ResourceInUse",
         (
-            f"Job name must be unique within an AWS account and region, and a job with this name already exists "
-            f"({ARN})"
+            "Job name must be unique within an AWS account and region, and a job with this name already "
+            f"exists ({ARN})"
         ),
     )
 
