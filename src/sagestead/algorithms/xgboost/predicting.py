@@ -39,7 +39,7 @@ class Booster:
         best = self.facts.best_iteration
         self._rounds = (0, 0) if best is None else (0, best + 1)
         try:
-            self._booster = xgboost.Booster({"nthread": threads})
+            self._booster = xgboost.Booster({"nthread": threads, "verbosity": 0})
             self._booster.load_model(bytearray(file.content))
             self.predict(np.zeros((1, 1), np.float32))
         except (xgboost.core.XGBoostError, Unpredictable) as error:
