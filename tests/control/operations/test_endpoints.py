@@ -296,3 +296,20 @@ def test_an_update_that_contradicts_itself_is_refused(pets: Service) -> None:
         DeploymentConfig=AT_ONCE,
     )[1]
     assert "exclude each other" in said
+
+
+def test_an_endpoint_has_at_most_a_hundred_instances_of_a_type(pets: Service) -> None:
+    limit = "The account-level service limit 'ml.m5.large for endpoint usage' is 100 Instances, with current "
+    pets.config("big", InitialInstanceCount=101)
+    for operation, name, before in (("CreateEndpoint", "new", 0), ("UpdateEndpoint", "pets", 1)):
+        code, said = pets.refusal(operation, EndpointName=name, EndpointConfigName="big")
+        assert code == "ResourceLimitExceeded"
+        assert said.startswith(
+            f"{limit}utilization of {before} Instances and a request delta of {101 - before} Instances. "
+        )
+    wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 101}]
+    code, said = pets.refusal(
+        "UpdateEndpointWeightsAndCapacities", EndpointName="pets", DesiredWeightsAndCapacities=wanted
+    )
+    assert code == "ResourceLimitExceeded"
+    assert said.startswith(limit)

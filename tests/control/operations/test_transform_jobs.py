@@ -203,3 +203,10 @@ def test_a_describe_waits_while_the_job_runs() -> None:
     hold = HOLDS["DescribeTransformJob"]
     assert hold.member == "TransformJobStatus"
     assert sorted(hold.transitional) == ["InProgress", "Stopping"]
+
+
+def test_a_job_has_at_most_a_hundred_instances(ready: Service) -> None:
+    request = changed(TransformResources__InstanceCount=101)
+    code, said = ready.refusal("CreateTransformJob", **request)
+    assert code == "ResourceLimitExceeded"
+    assert "'ml.m5.large for transform job usage' is 100 Instances" in said

@@ -7,6 +7,7 @@ be deleted while the endpoint lives.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from sagestead.control.operations import records
 from sagestead.control.operations.carried_out import refuse_others, refused
 from sagestead.control.operations.endpoint_configs import find_endpoint_config
 from sagestead.control.operations.models import container_of, find_model
+from sagestead.control.operations.quotas import check_instances
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.endpoint import TRANSITIONAL, EndpointStatus, may_follow
 from sagestead.domain.errors import Invalid
@@ -38,6 +40,7 @@ def create_endpoint(ctx: Context, request: Json) -> Json:
     if existing is not None:
         raise _taken(existing)
     spec = _snapshot(ctx, request["EndpointConfigName"], deployment)
+    check_instances("endpoint", _instances(spec), {})
     draft = records.draft(ctx, Kind.ENDPOINT, name, spec, tags)
     draft = replace(draft, status=EndpointStatus.CREATING.value, due_at=ctx.now)
     return {"EndpointArn": records.create(ctx, draft, _taken).arn}
@@ -75,6 +78,7 @@ def update_endpoint(ctx: Context, request: Json) -> Json:
             spec["ProductionVariants"] = _retain(wanted["ProductionVariants"], seen.spec, retained)
         if request.get("RetainDeploymentConfig") and "DeploymentConfig" in seen.spec:
             spec["DeploymentConfig"] = seen.spec["DeploymentConfig"]
+        check_instances("endpoint", _instances(spec), _instances(seen.spec))
         return Change(ctx.now, spec=spec, status=EndpointStatus.UPDATING.value, new_generation=True)
 
     return {"EndpointArn": _change(ctx, request, decide).arn}
@@ -101,6 +105,7 @@ def update_weights_and_capacities(ctx: Context, request: Json) -> Json:
                 raise Invalid(f"Endpoint \"{seen.arn}\" has no variant '{name}'; it has {', '.join(known)}.")
         changed = [{**variant, **wanted.get(variant["VariantName"], {})} for variant in variants]
         spec = {**seen.spec, "ProductionVariants": changed}
+        check_instances("endpoint", _instances(spec), _instances(seen.spec))
         return Change(ctx.now, spec=spec, status=EndpointStatus.UPDATING.value)
 
     return {"EndpointArn": _change(ctx, request, decide).arn}
@@ -219,6 +224,14 @@ def _retain(variants: list[Json], before: Json, properties: list[str]) -> list[J
         else variant
         for variant in variants
     ]
+
+
+def _instances(spec: Json) -> Mapping[str, int]:
+    """Return how many instances of each type a spec asks for."""
+    counted: Counter[str] = Counter()
+    for variant in spec["ProductionVariants"]:
+        counted[variant["InstanceType"]] += variant["DesiredInstanceCount"]
+    return counted
 
 
 def _taken(existing: Resource) -> Invalid:

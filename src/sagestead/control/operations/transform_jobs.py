@@ -15,6 +15,7 @@ from sagestead.control.listing import ListOf
 from sagestead.control.operations import records
 from sagestead.control.operations.carried_out import refuse_others, refused
 from sagestead.control.operations.models import container_of, find_model
+from sagestead.control.operations.quotas import check_instances
 from sagestead.control.operations.tags import tags_of
 from sagestead.control.operations.training_requests import check_bucket
 from sagestead.domain import jsonpath
@@ -126,6 +127,7 @@ def _check(request: Json) -> None:
     resources = request["TransformResources"]
     carried_out = frozenset({"InstanceType", "InstanceCount"})
     refuse_others(resources, carried_out, "TransformResources.", {"VolumeKmsKeyId": _ENCRYPTION})
+    check_instances("transform job", {resources["InstanceType"]: resources["InstanceCount"]}, {})
     concurrent, megabytes = request.get("MaxConcurrentTransforms", 1), request.get("MaxPayloadInMB", 6)
     if concurrent * megabytes > MOST_MEGABYTES:
         raise Invalid(
