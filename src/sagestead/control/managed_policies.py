@@ -1,7 +1,8 @@
 """AWS-managed policies: the names that clients attach, and what each one allows.
 
 Rule: a name in this table exists, any other does not. The documents are abridged: they allow what the
-policy of that name allows within the services that answer here.
+policy of that name allows within the services that answer here, and of others what SDKs check a role for
+before they start a job in it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ CREATED_AT = 1423180800.0  # 2015-02-06, when AWS published the first ones
 
 _JOB_ACTIONS = (
     "cloudwatch:*",
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
     "ecr:Batch*",
     "ecr:Describe*",
     "ecr:Get*",

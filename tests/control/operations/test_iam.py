@@ -206,7 +206,7 @@ def test_a_simulation_reads_the_attached_policies(iam: Client) -> None:
         "implicitDeny",
     ]
     iam("AttachRolePolicy", RoleName="r", PolicyArn=SAGEMAKER)
-    assert decisions("sagemaker:CreateTrainingJob", "iam:PassRole") == ["allowed", "allowed"]
+    assert decisions("sagemaker:CreateTrainingJob", "ec2:DescribeVpcs") == ["allowed", "allowed"]
     result = iam("SimulatePrincipalPolicy", PolicySourceArn=arn, ActionNames=["kms:Decrypt"])[
         "EvaluationResults"
     ][0]
