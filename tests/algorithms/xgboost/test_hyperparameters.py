@@ -67,6 +67,14 @@ def test_values_are_parsed_and_aliases_take_their_main_name() -> None:
             {"objective": "reg:gamma", "eval_metric": "aft-nloglik"},
             "Metric 'aft-nloglik' can only be applied for 'survival:aft' objective.",
         ),
+        (
+            {"objective": "binary:logistic", "base_score": "1"},
+            "base_score must be in (0,1) for logistic loss, got: 1.0",
+        ),
+        (
+            {"objective": "reg:gamma", "base_score": "0"},
+            "base_score must be greater than 0 for objective reg:gamma",
+        ),
         ({"eval_metric": "rmse"}, "Hyperparameter eval_metric needs hyperparameter objective"),
         ({"objective": "reg:gamma", "eval_metric": "rmse@1"}, "Metric 'rmse@1' is not supported."),
         (

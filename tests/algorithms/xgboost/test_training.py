@@ -76,7 +76,7 @@ def booster(path: Path) -> Booster:
 
 
 def failure(layout: Layout, tag: str = "1.7-1") -> str:
-    assert train(layout, image(tag), 2) == 1
+    assert train(layout, image(tag), 1) == 1
     return layout.failure.read_text()
 
 
@@ -86,7 +86,7 @@ def test_a_job_leaves_a_model_that_predicts_and_prints_metrics_that_are_found(
     layout = job(
         {"num_round": "5", "objective": "binary:logistic", "eval_metric": "auc,accuracy", "max_depth": "3"}
     )
-    assert train(layout, image("1.7-1"), 2) == 0
+    assert train(layout, image("1.7-1"), 1) == 0
     assert [path.name for path in layout.model.iterdir()] == ["xgboost-model"]
     model = booster(layout.model / "xgboost-model")
     assert model.num_boosted_rounds() == 5
@@ -94,7 +94,7 @@ def test_a_job_leaves_a_model_that_predicts_and_prints_metrics_that_are_found(
     assert predictions[0] < 0.4
     assert predictions[1] > 0.6
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Using 2 threads: ml.m5.xlarge is nominal (4 vCPUs), this machine has ")
+    assert lines[0].startswith("Using 1 threads: ml.m5.xlarge is nominal (4 vCPUs), this machine has ")
     last = dict(extract(built_in_metric_definitions(), lines[-1].replace("\t", "#011")))
     assert lines[-1].startswith("[4]\ttrain-auc:0.9")
     assert list(last) == ["train:accuracy", "validation:accuracy", "train:auc", "validation:auc"]
@@ -138,7 +138,7 @@ def test_early_stopping_keeps_the_best_rounds_from_1_3_on(job: Job, tag: str, sh
             "early_stopping_rounds": "3",
         }
     )
-    assert train(layout, image(tag), 2) == 0
+    assert train(layout, image(tag), 1) == 0
     model = booster(layout.model / "xgboost-model")
     assert model.num_boosted_rounds() == model.best_iteration + (1 if shortened else 4) < 50
 
@@ -178,7 +178,7 @@ def test_folds_leave_a_model_each_and_predictions_for_every_row(
     )
     for channel in ("train", "validation"):
         (layout.channel(channel) / "part").write_text(csv_rows(0, classes=3))
-    assert train(layout, image("1.7-1"), 2) == 0
+    assert train(layout, image("1.7-1"), 1) == 0
     assert sorted(path.name for path in layout.model.iterdir()) == [f"xgboost-model-{n}" for n in range(6)]
     table = np.loadtxt(layout.output_data / "predictions.csv", delimiter=",")
     assert table.shape == (2 * ROWS, 3)
@@ -191,13 +191,13 @@ def test_folds_leave_a_model_each_and_predictions_for_every_row(
 def test_a_job_resumes_from_its_newest_checkpoint(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/checkpoints/"}
     layout = job({"num_round": "7"}, checkpointconfig=checkpoints)
-    assert train(layout, image("1.5-1"), 2) == 0
+    assert train(layout, image("1.5-1"), 1) == 0
     kept = {path.name for path in layout.checkpoints.iterdir()}
     assert kept == {f"xgboost-checkpoint.{n}" for n in range(2, 7)}
     (layout.checkpoints / "xgboost-checkpoint.6").write_bytes(b"torn")
     capsys.readouterr()
     layout = job({"num_round": "9"}, checkpointconfig=checkpoints)
-    assert train(layout, image("1.5-1"), 2) == 0
+    assert train(layout, image("1.5-1"), 1) == 0
     out = capsys.readouterr().out
     assert "Resuming from iteration 6" in out
     assert [line[:3] for line in out.splitlines() if line.startswith("[")] == ["[6]", "[7]", "[8]"]
@@ -234,6 +234,20 @@ def test_labels_outside_zero_and_one_are_the_users_fault(job: Job) -> None:
     layout = job({"num_round": "1", "objective": "binary:logistic"}, {"train": "2,1\n3,2\n"})
     assert failure(layout).startswith("ClientError: ")
     assert "label must be in" in layout.failure.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "text"),
+    [("text/csv", "1,inf\n0,2\n"), ("text/libsvm", "1 qid:2 0:1\n0 qid:1 0:2\n")],
+)
+def test_data_that_the_library_refuses_is_the_users_fault(job: Job, content_type: str, text: str) -> None:
+    message = failure(job({"num_round": "1"}, {"train": text}, content_type))
+    assert re.match(r"ClientError: Failed to load (csv|libsvm) data with exception:\n.*(inf|sorted)", message)
+
+
+def test_script_mode_is_refused_by_name(job: Job) -> None:
+    layout = job({"sagemaker_program": "train.py", "num_round": "1"})
+    assert failure(layout).startswith("ClientError: Hyperparameter sagemaker_program asks for script mode")
 
 
 def test_several_hosts_and_foreign_checkpoint_paths_are_refused_by_name(job: Job) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 from sagestead.algorithms.xgboost.faults import UserFault
 
 _GROWERS = ("grow_colmaker", "distcol", "grow_histmaker", "grow_local_histmaker", "grow_quantile_histmaker")
+_LOGISTIC = ("binary:logistic", "binary:logitraw", "reg:logistic")
+_LOGARITHMIC = ("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft")
 _LINEAR = ("shotgun", "coord_descent")
 
 
 def check_dependencies(settings: Mapping[str, Any]) -> None:
     """Raise `UserFault` for hyperparameters that do not go together."""
     _check_classes(settings)
+    _check_base_score(settings)
     _check_metrics(settings)
     _check_updaters(settings)
     _check_constraints(settings)
@@ -26,6 +29,16 @@ def _check_classes(settings: Mapping[str, Any]) -> None:
         raise UserFault(
             "Do not need to setup parameter 'num_class' for learning task other than multi-classification."
         )
+
+
+def _check_base_score(settings: Mapping[str, Any]) -> None:
+    base_score, objective = settings.get("base_score"), settings.get("objective")
+    if base_score is None:
+        return
+    if objective in _LOGISTIC and not 0 < base_score < 1:
+        raise UserFault(f"base_score must be in (0,1) for logistic loss, got: {base_score}")
+    if objective in _LOGARITHMIC and not base_score:
+        raise UserFault(f"base_score must be greater than 0 for objective {objective}, got: {base_score}")
 
 
 def _check_metrics(settings: Mapping[str, Any]) -> None:

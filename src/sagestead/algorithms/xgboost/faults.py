@@ -21,9 +21,14 @@ _USER_FAULT = re.compile(
 )
 
 
+def library_text(text: str) -> str:
+    """Return what the library says, without its stack trace."""
+    return text.partition("\nStack trace:")[0].strip()
+
+
 def library_fault(text: str) -> UserFault | AlgorithmFault:
-    """Return the fault for an error of the XGBoost library; its stack trace is left out."""
-    message = text.partition("\nStack trace:")[0].strip()
+    """Return the fault for an error that the library raised while it trained."""
+    message = library_text(text)
     if _USER_FAULT.search(message):
         return UserFault(message)
     return AlgorithmFault(f"XGB train call failed with exception:\n {message}")

@@ -20,6 +20,7 @@ from sagestead.algorithms.xgboost.report import say
 
 _BLOCK = 8 << 20
 _GREATEST_INDEX = (1 << 31) - 2
+_COLON, _SPACE = b": "
 
 
 def read_libsvm(files: Sequence[Path]) -> Examples:
@@ -59,7 +60,7 @@ def _blocks(file: Path) -> Iterator[_Block]:
         while lines := stream.readlines(_BLOCK):
             try:
                 block = _block(lines)
-            except ValueError:
+            except (ValueError, OverflowError):
                 _name_bad_line(file, number, lines)
             if block.counts.size:
                 yield block
@@ -82,11 +83,7 @@ def _block(lines: list[bytes]) -> _Block:
         groups.append(int(tokens[1][4:]) if start > 1 else -1)
         counts.append(len(tokens) - start)
         pairs += tokens[start:]
-    halves = [pair.split(b":") for pair in pairs]
-    indices = np.array([int(index) for index, _ in halves], np.int64)
-    if indices.size and (indices.min() < 0 or indices.max() > _GREATEST_INDEX):
-        raise ValueError
-    values = np.array([float(value) for _, value in halves], np.float64)
+    indices, values = _pairs(pairs)
     return _Block(
         np.array(labels, np.float64),
         np.array(weights, np.float64),
@@ -95,6 +92,22 @@ def _block(lines: list[bytes]) -> _Block:
         indices,
         values,
     )
+
+
+def _pairs(pairs: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return indices and values of `index:value` tokens; raise ValueError if any is not of the form."""
+    if not pairs:
+        return np.zeros(0, np.int64), np.zeros(0, np.float64)
+    text = b" ".join(pairs)
+    characters = np.frombuffer(text, np.uint8)
+    marks = characters[(characters == _COLON) | (characters == _SPACE)]
+    if marks.size != 2 * len(pairs) - 1 or (marks[::2] != _COLON).any() or (marks[1::2] != _SPACE).any():
+        raise ValueError
+    halves = text.replace(b":", b" ").split(b" ")
+    indices = np.fromiter(map(int, halves[::2]), np.int64, len(pairs))
+    if indices.min() < 0 or indices.max() > _GREATEST_INDEX:
+        raise ValueError
+    return indices, np.fromiter(map(float, halves[1::2]), np.float64, len(pairs))
 
 
 def _name_bad_line(file: Path, number: int, lines: list[bytes]) -> NoReturn:

@@ -29,7 +29,7 @@ from sagestead.algorithms.xgboost.artifacts import (
 from sagestead.algorithms.xgboost.boosting import Plan, boost, plan_boosting
 from sagestead.algorithms.xgboost.channels import Format, channel_files, check_channels, container_path
 from sagestead.algorithms.xgboost.examples import Examples
-from sagestead.algorithms.xgboost.faults import AlgorithmFault, UserFault, library_fault
+from sagestead.algorithms.xgboost.faults import AlgorithmFault, UserFault, library_text
 from sagestead.algorithms.xgboost.folds import cross_validate
 from sagestead.algorithms.xgboost.hyperparameters import validate
 from sagestead.algorithms.xgboost.job import Job, read_job
@@ -110,6 +110,10 @@ def _run(layout: Layout, image_uri: str, threads: int) -> None:
     if len(job.hosts) > 1:
         raise UserFault(f"ResourceConfig.InstanceCount {len(job.hosts)} is not offered; train on 1 instance.")
     say(_threads_line(job, threads))
+    if "sagemaker_program" in job.hyperparameters:
+        raise UserFault(
+            "Hyperparameter sagemaker_program asks for script mode, which is not offered; leave it out."
+        )
     settings = validate(job.hyperparameters, image)
     task = _Task(layout, job, image, settings, check_channels(job.channels, image), threads)
     layout.model.mkdir(parents=True, exist_ok=True)
@@ -131,9 +135,9 @@ def _threads_line(job: Job, threads: int) -> str:
 def _run_once(task: _Task) -> None:
     train_data, validation_data = _read(task)
     plan = _plan(task, train_data.rows)
-    watched = [(_matrix(train_data, task.threads), "train")]
+    watched = [(_matrix(task, train_data), "train")]
     if validation_data:
-        watched.append((_matrix(validation_data, task.threads), "validation"))
+        watched.append((_matrix(task, validation_data), "validation"))
     del train_data, validation_data
     checkpoints, path = task.job.checkpoints, task.layout.model / MODEL_NAME
     model, done = newest_checkpoint(checkpoints) if checkpoints else (None, 0)
@@ -149,7 +153,7 @@ def _run_once(task: _Task) -> None:
 def _run_folds(task: _Task) -> None:
     train_data, validation_data = _read(task)
     data = _stacked(train_data, validation_data) if validation_data else train_data
-    cross_validate(task.settings, _plan(task, data.rows), _matrix(data, task.threads), task.layout)
+    cross_validate(task.settings, _plan(task, data.rows), _matrix(task, data), task.layout)
 
 
 def _plan(task: _Task, rows: int) -> Plan:
@@ -200,8 +204,9 @@ def _stacked(first: Examples, second: Examples) -> Examples:
     return Examples(features, np.concatenate([first.labels, second.labels]), weights)
 
 
-def _matrix(data: Examples, threads: int) -> DMatrix:
+def _matrix(task: _Task, data: Examples) -> DMatrix:
     try:
-        return DMatrix(data.features, data.labels, weight=data.weights, qid=data.groups, nthread=threads)
+        return DMatrix(data.features, data.labels, weight=data.weights, qid=data.groups, nthread=task.threads)
     except ValueError as fault:  # XGBoostError is one
-        raise library_fault(str(fault)) from fault
+        text = library_text(str(fault))
+        raise UserFault(f"Failed to load {task.data_format} data with exception:\n{text}") from fault
