@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote_plus
 
 from sagestead.domain.errors import Refusal
-from sagestead.objects.model import Attributes, Bucket, Text, Version
+from sagestead.objects.model import NULL_VERSION, Attributes, Bucket, Text, Version
 from sagestead.objects.store import DEFAULT_CONTENT_TYPE
 from sagestead.s3.names import http_time, quoted
 from sagestead.s3.refused import check_headers, not_here
@@ -111,6 +111,11 @@ def check_tags(tags: list[tuple[str, str]], most: int) -> Text:
     if len(dict(tags)) != len(tags):
         raise Refusal("Cannot provide multiple tags with the same key.", code="InvalidTag")
     return dict(tags)
+
+
+def written_headers(bucket: Bucket, version: Version) -> list[tuple[str, str]]:
+    """Return the header that names a new version; a null version is not named to who writes it."""
+    return [] if version.version_id == NULL_VERSION else version_headers(bucket, version)
 
 
 def version_headers(bucket: Bucket, version: Version) -> list[tuple[str, str]]:

@@ -32,6 +32,13 @@ class Writer:
         """Return an element with a key or a part of one; nothing for None."""
         return leaf(name, url_encoded(key) if self.encoding and key is not None else key)
 
+    def echo(self, name: str, part: str) -> Markup:
+        """Return an element that repeats a prefix of ListObjects.
+
+        It is encoded only where decoding would change it: some clients decode this element, some do not.
+        """
+        return self.key(name, part) if {"%", "+"} & set(part) else leaf(name, part)
+
     def prefixes(self, page: Rolled[R]) -> list[Markup]:
         """Return the page's common prefixes."""
         found = [entry.decode() for entry in page.entries if isinstance(entry, bytes)]
@@ -46,7 +53,7 @@ def list_objects(desk: Desk, request: S3Request) -> Response:
     return answer(
         "ListBucketResult",
         leaf("Name", bucket.name),
-        writer.key("Prefix", question.prefix),
+        writer.echo("Prefix", question.prefix),
         writer.key("Marker", question.after),
         writer.key("NextMarker", _last(page) if page.truncated else None),
         writer.key("Delimiter", question.delimiter or None),
@@ -65,7 +72,7 @@ def list_objects_v2(desk: Desk, request: S3Request) -> Response:
         raise argument("list-type", request.query["list-type"], "2")
     token = request.query.get("continuation-token")
     start = request.query.get("start-after", "")
-    question = _question(request, "max-keys", start if token is None else read_token(token))
+    question = _question(request, "max-keys", read_token(token) if token else start)
     page = desk.store.listings.objects(bucket, question)
     shown = owner(request.account) if request.query.get("fetch-owner") == "true" else NONE
     return answer(

@@ -13,7 +13,7 @@ from sagestead.objects.blobs import Written
 from sagestead.objects.digests import ALGORITHMS, COMBINABLE, is_value
 from sagestead.objects.model import ChecksumType, Part, Upload, Version
 from sagestead.objects.uploads import Completion, Named
-from sagestead.s3.attributes import STORAGE_CLASS, encryption_headers, read_attributes, version_headers
+from sagestead.s3.attributes import STORAGE_CLASS, encryption_headers, read_attributes, written_headers
 from sagestead.s3.checksums import PREFIX, algorithm_of, declared, elements_of, headers_of
 from sagestead.s3.conditions import write_condition
 from sagestead.s3.desk import Desk, Intake
@@ -96,20 +96,21 @@ def upload_part_copy(desk: Desk, request: S3Request) -> Response:
 
 
 def complete_upload(desk: Desk, request: S3Request, document: bytes) -> Response:
-    """CompleteMultipartUpload."""
+    """CompleteMultipartUpload; of a part that is named twice, the last naming counts."""
     bucket = desk.bucket(request)
     check_headers(request)
     parts = [_named(element) for element in parse(document, "CompleteMultipartUpload").iter("Part")]
     if not parts:
         raise malformed("no Part is named")
     numbers = [part.number for part in parts]
-    if numbers != sorted(set(numbers)):
+    if numbers != sorted(numbers):
         raise Refusal(
             "The list of parts was not in ascending order. The parts list must be specified in order by part "
-            "number, each once.",
+            "number.",
             code="InvalidPartOrder",
         )
-    completion = Completion(parts, write_condition(request), _whole_checksum(request), _whole_size(request))
+    last = list({part.number: part for part in parts}.values())
+    completion = Completion(last, write_condition(request), _whole_checksum(request), _whole_size(request))
     upload_id = request.query["uploadId"]
     version = desk.store.uploads.complete(bucket, request.key, upload_id, completion)
     host = request.header("host") or "localhost"
@@ -120,7 +121,7 @@ def complete_upload(desk: Desk, request: S3Request, document: bytes) -> Response
         leaf("Key", version.key),
         leaf("ETag", quoted(version.etag)),
         elements_of(version.checksums, version.checksum_type),
-        headers=[*encryption_headers(version.attributes), *version_headers(bucket, version)],
+        headers=[*encryption_headers(version.attributes), *written_headers(bucket, version)],
     )
 
 

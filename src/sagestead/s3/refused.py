@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sagestead.domain.errors import Refusal
-from sagestead.s3.request import S3Request
+from sagestead.s3.request import S3Request, argument
 
 ABSENT: Mapping[str, str] = MappingProxyType(
     {
@@ -34,6 +34,16 @@ ABSENT: Mapping[str, str] = MappingProxyType(
 )
 
 _ACLS = frozenset({"private", "bucket-owner-full-control"})
+_OTHER_ACLS = frozenset(
+    {
+        "public-read",
+        "public-read-write",
+        "authenticated-read",
+        "aws-exec-read",
+        "bucket-owner-read",
+        "log-delivery-write",
+    }
+)
 _HEADER_FAMILIES = (
     "x-amz-grant-",
     "x-amz-object-lock-",
@@ -65,7 +75,9 @@ def check_headers(request: S3Request) -> None:
             if (name, value.lower()) != ("x-amz-bucket-object-lock-enabled", "false"):
                 raise not_here(f"The header {name}")
     acl = request.header("x-amz-acl")
-    if acl is not None and acl not in _ACLS:
+    if acl is not None and acl not in _ACLS | _OTHER_ACLS:
+        raise argument("x-amz-acl", acl, "private or bucket-owner-full-control")
+    if acl in _OTHER_ACLS:
         raise not_here(f"The header x-amz-acl with {acl!r}")
     ownership = request.header("x-amz-object-ownership")
     if ownership not in (None, "BucketOwnerEnforced"):

@@ -64,5 +64,5 @@ def _read(document: bytes, most: int) -> Text:
 
 
 def _tagging(tags: Text, headers: list[tuple[str, str]]) -> Response:
-    elements = [node("Tag", leaf("Key", key), leaf("Value", value)) for key, value in tags.items()]
+    elements = [node("Tag", leaf("Key", key), leaf("Value", value)) for key, value in sorted(tags.items())]
     return answer("Tagging", node("TagSet", *elements), headers=headers)

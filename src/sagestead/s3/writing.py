@@ -16,7 +16,7 @@ from sagestead.s3.attributes import (
     encryption_headers,
     keeping_headers,
     read_attributes,
-    version_headers,
+    written_headers,
 )
 from sagestead.s3.checksums import algorithm_of, declared, elements_of, headers_of
 from sagestead.s3.conditions import check_copy_source, write_condition
@@ -56,7 +56,7 @@ def stored_headers(bucket: Bucket, version: Version) -> list[tuple[str, str]]:
         ("ETag", quoted(version.etag)),
         *headers_of(version.checksums, version.checksum_type),
         *encryption_headers(version.attributes),
-        *version_headers(bucket, version),
+        *written_headers(bucket, version),
     ]
 
 
@@ -111,7 +111,7 @@ def copy_object(desk: Desk, request: S3Request) -> Response:
         segments = [desk.store.blobs.twin(segment) for segment in snapshot.segments]
     draft = Draft(segments, source.etag, attributes, checksums, checksum_type, source.multipart)
     version = desk.store.versions.put(bucket, request.key, draft, write_condition(request))
-    headers = [*encryption_headers(attributes), *version_headers(bucket, version)]
+    headers = [*encryption_headers(attributes), *written_headers(bucket, version)]
     if source_bucket.versioning:
         headers.append(("x-amz-copy-source-version-id", source.version_id))
     return answer(
