@@ -172,6 +172,13 @@ def test_d9_control_scope_at_s3() -> None:
 S3_HEADERS = [("Host", "localhost:8750"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]
 
 
+def test_d7_s3_names_the_region_to_use() -> None:
+    verdict = judge(replace(S3_GOOD, region="US").send(), S3)
+    assert (verdict.status, verdict.code) == (400, "AuthorizationHeaderMalformed")
+    assert verdict.sentence.endswith("the region 'US' is wrong; expecting 'us-east-1'")
+    assert verdict.details["Region"] == "us-east-1"
+
+
 def test_d6_any_plausible_region_is_the_callers_own() -> None:
     for region in ("eu-central-1", "us-gov-west-1", "cn-north-1", "local", "auto"):
         principal = judge(replace(GOOD, region=region).send()).principal

@@ -17,7 +17,7 @@ from sagestead.wire.sigv4.faults import Breach, Fault
 from sagestead.wire.sigv4.header import Signer, parse_authorization, unsupported
 from sagestead.wire.sigv4.payload import Mode, Payload, check_transport, parse_payload
 from sagestead.wire.sigv4.query import SIGNATURE, is_presigned, parse_presigned
-from sagestead.wire.sigv4.scope import check_scope, parse_scope
+from sagestead.wire.sigv4.scope import check_s3_region, check_scope, parse_scope
 from sagestead.wire.sigv4.version2 import Version2, is_version2, parse_version2
 from sagestead.wire.sigv4.version4 import Version4
 
@@ -112,6 +112,8 @@ class _Head:
 
     def build(self, signer: Signer, signature: bytes, stamp: bytes, token: bytes | None) -> Claim:
         scope = parse_scope(signer.credential)
+        if self.rules.s3:
+            check_s3_region(scope, self.rules.region)
         check_scope(scope, stamp, self.rules.signing_names)
         payload, declared = self._payload(presigned=b"authorization" not in self.fields)
         head = b"%b\n%b\n%b\n%b\n%b\n" % (

@@ -45,6 +45,22 @@ def parse_scope(credential: bytes) -> Scope:
     return Scope(key, date, region, service, terminator, credential.partition(b"/")[2])
 
 
+def is_region(text: str) -> bool:
+    """True for what can be a region: words in lower case, joined by hyphens."""
+    return len(text) <= _LONGEST_REGION and _REGION.fullmatch(text) is not None
+
+
+def check_s3_region(scope: Scope, home: str) -> None:
+    """Refuse what is no region with the one to use: clients such as s3cmd read it and sign again.
+
+    Raises:
+        Breach: naming both.
+    """
+    if not is_region(scope.region):
+        sentence = f"the region '{scope.region[:_LONGEST_REGION]}' is wrong; expecting '{home}'"
+        raise Breach(Fault.SCOPE, sentence, details={"Region": home})
+
+
 def check_scope(scope: Scope, stamp: bytes, signing_names: frozenset[str] | None) -> None:
     """Check a scope against the time of signing and the names that the service may be signed with.
 
@@ -52,7 +68,7 @@ def check_scope(scope: Scope, stamp: bytes, signing_names: frozenset[str] | None
         Breach: every part that is wrong is named.
     """
     wrong: list[str] = []
-    if len(scope.region) > _LONGEST_REGION or not _REGION.fullmatch(scope.region):
+    if not is_region(scope.region):
         wrong.append("Credential should be scoped to a valid region.")
     if signing_names is not None and scope.service not in signing_names:
         expected = "', '".join(sorted(signing_names))
