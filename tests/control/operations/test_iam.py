@@ -59,6 +59,9 @@ def test_the_tutorials_role(iam: Client) -> None:
     assert iam("GetPolicy", PolicyArn=policy["Arn"])["Policy"]["AttachmentCount"] == 1
     version = iam("GetPolicyVersion", PolicyArn=policy["Arn"], VersionId="v1")["PolicyVersion"]
     assert unquote(version["Document"]) == READ
+    (listed,) = iam("ListPolicyVersions", PolicyArn=policy["Arn"])["Versions"]
+    assert {**listed, "Document": version["Document"]} == version
+    assert iam("ListRoleTags", RoleName="sm") == {"Tags": [{"Key": "k", "Value": "v"}], "IsTruncated": False}
 
 
 def test_what_is_attached_cannot_be_deleted(iam: Client) -> None:

@@ -68,13 +68,14 @@ def get_policy_version(ctx: Context, request: Json) -> Json:
     if request["VersionId"] != VERSION:
         sentence = f"Policy {policy.arn} version {request['VersionId']} does not exist; it has {VERSION}."
         raise Invalid(sentence, code="NoSuchEntity", status=404)
-    version = {
-        "Document": quote(policy.document, safe=""),
-        "VersionId": VERSION,
-        "IsDefaultVersion": True,
-        "CreateDate": policy.created_at,
-    }
-    return {"PolicyVersion": version}
+    return {"PolicyVersion": {"Document": quote(policy.document, safe=""), **_version(policy)}}
+
+
+def list_policy_versions(ctx: Context, request: Json) -> Json:
+    """List the versions of a policy: there is one."""
+    policy = find_policy(ctx, request["PolicyArn"])
+    listed = page([VERSION], request)
+    return {**listed.answer, "Versions": [_version(policy) for _ in listed.names]}
 
 
 def list_policies(ctx: Context, request: Json) -> Json:
@@ -221,6 +222,10 @@ def _shown(policy: Policy, attachments: int) -> Json:
     }
 
 
+def _version(policy: Policy) -> Json:
+    return {"VersionId": VERSION, "IsDefaultVersion": True, "CreateDate": policy.created_at}
+
+
 def _verdict(documents: list[Json], action: str, resource: str) -> Json:
     decision, missing = decide(documents, action, resource)
     return {
@@ -236,6 +241,7 @@ OPERATIONS: dict[str, Operation] = {
     "CreatePolicy": create_policy,
     "GetPolicy": get_policy,
     "GetPolicyVersion": get_policy_version,
+    "ListPolicyVersions": list_policy_versions,
     "ListPolicies": list_policies,
     "DeletePolicy": delete_policy,
     "SimulatePrincipalPolicy": simulate_principal_policy,

@@ -110,6 +110,13 @@ def list_role_policies(ctx: Context, request: Json) -> Json:
     return {"PolicyNames": [], "IsTruncated": False}
 
 
+def list_role_tags(ctx: Context, request: Json) -> Json:
+    """List a role's tags, by key."""
+    tags = find_role(ctx, request["RoleName"]).tags
+    listed = page(sorted(tags), request)
+    return {**listed.answer, "Tags": [{"Key": key, "Value": tags[key]} for key in listed.names]}
+
+
 def find_role(ctx: Context, name: str) -> Resource:
     """Return a role of the caller's account; raise `NoSuchEntity` when there is none."""
     role = ctx.resources.get(named_key(ctx, Kind.ROLE, name))
@@ -161,4 +168,5 @@ OPERATIONS: dict[str, Operation] = {
     "DetachRolePolicy": detach_role_policy,
     "ListAttachedRolePolicies": list_attached_role_policies,
     "ListRolePolicies": list_role_policies,
+    "ListRoleTags": list_role_tags,
 }
