@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sagestead.control.staging import OPT_ML, read_marker, write_marker
+from sagestead.domain.errors import Refusal
 from sagestead.domain.images import built_in_image
 from sagestead.domain.logs import LogStream
 from sagestead.domain.metrics import built_in_metric_definitions, extract
@@ -18,13 +19,14 @@ from sagestead.domain.runs import RunState
 from sagestead.domain.transform import TransformResult, TransformTask
 from sagestead.planning.inputs import BadInput, split_uri
 from sagestead.planning.steps import Collected, CollectTraining, CollectTransform, SyncCheckpoints
-from sagestead.planning.streams import stream_of
+from sagestead.planning.streams import training_stream
 from sagestead.ports import Clock, Engine, Logs, Objects
 from sagestead.worker.archives import pack
 from sagestead.worker.layout import Layout
 
 MARKER = "collected.json"
 LINES_AT_ONCE = 1000
+MOST_METRICS = 40
 
 _BYTES = "application/octet-stream"
 _SYNCED = "checkpoints.json"
@@ -50,7 +52,7 @@ class Artifacts:
             self._output(job, layout.output_data, folder, "output")
         except BadInput as refusal:
             error = f"ClientError: {refusal}"
-        metrics = final_metrics(_definitions(job.spec), self._lines(stream_of(job, step.run_id)))
+        metrics = final_metrics(_definitions(job.spec), self._lines(training_stream(job)))
         collected = Collected(self._clock(), tuple(metrics), error)
         write_marker(folder / MARKER, collected.to_json())
 
@@ -124,6 +126,8 @@ class Artifacts:
             self._objects.store(job.key.account, bucket, key, path, content_type)
         except FileNotFoundError:
             return  # a checkpoint that the job removed meanwhile
+        except Refusal as refusal:
+            raise BadInput(f"Cannot write s3://{bucket}/{key}: {refusal.sentence}") from refusal
         except KeyError as fault:
             raise BadInput(
                 f"Cannot write s3://{bucket}/{key}: the account has no bucket {bucket}. Create it first."
@@ -146,7 +150,7 @@ def final_metrics(definitions: list[dict[str, str]], lines: Iterator[tuple[float
         for name, value in extract(definitions, line):
             (narrow,) = struct.unpack("f", struct.pack("f", value)) if abs(value) < _LARGEST else (value,)
             last[name] = {"MetricName": name, "Value": narrow, "Timestamp": float(int(at))}
-    return list(last.values())
+    return list(last.values())[:MOST_METRICS]
 
 
 _LARGEST = 3.4e38

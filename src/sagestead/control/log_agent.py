@@ -8,6 +8,7 @@ whatever it holds beyond the note is not carried again.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Kind, Resource
-from sagestead.planning.streams import data_stream_of, stream_of
+from sagestead.planning.streams import data_stream, stream_of
 from sagestead.ports import Clock, Engine, Logs
 
 LONGEST_LINE = 32 * 1024
@@ -52,6 +53,21 @@ def split_lines(chunk: bytes, *, is_all: bool) -> list[bytes]:
 def as_message(line: bytes) -> str:
     """Return a line as CloudWatch stores it."""
     return line.rstrip(b"\r\n").decode("utf-8", "replace").replace("\t", "#011")
+
+
+def instance_of(folder: Path) -> str:
+    """Return the id of the instance that a run's folder stands for, in the form of EC2's; made once."""
+    place = folder / "instance"
+    try:
+        return place.read_text()
+    except FileNotFoundError:
+        made = f"i-{secrets.token_hex(9)[1:]}"
+        draft = folder / f".{made}"
+        draft.write_text(made)
+        with suppress(FileExistsError):
+            place.hardlink_to(draft)
+        draft.unlink()
+        return place.read_text()
 
 
 class Tail:
@@ -129,15 +145,15 @@ class LogAgent:
             if run_id not in self._followed:
                 self._followed[run_id] = _Followed(self._tails(owner, run_id))
 
+    def last_lines(self, owner: Resource, run_id: str, count: int) -> tuple[str, ...]:
+        """Return the last lines of the run that are in its stream."""
+        stream = stream_of(owner, run_id, instance_of(self._engine.folder(run_id)))
+        return tuple(event.message for event in self._logs.last(stream, count))
+
     def drain(self, run_id: str) -> None:
         """Carry everything that an ended run wrote, before this returns."""
         for tail in self._tails_of(run_id):
             tail.pump(is_all=True)
-
-    def catch_up(self, run_id: str) -> None:
-        """Carry the whole lines that a run has written so far, before this returns."""
-        for tail in self._tails_of(run_id):
-            tail.pump(is_all=False)
 
     def release(self, run_id: str) -> None:
         """Follow the run no more."""
@@ -177,11 +193,11 @@ class LogAgent:
         def main(offset: int, limit: int) -> bytes:
             return self._engine.log(run_id, offset, limit)
 
-        tails = [Tail(main, folder / "log.carried", stream_of(owner, run_id), self._logs, self._clock)]
+        stream = stream_of(owner, run_id, instance_of(folder))
+        tails = [Tail(main, folder / "log.carried", stream, self._logs, self._clock)]
         if owner.key.kind is Kind.TRANSFORM_JOB:
-            stream = data_stream_of(owner, run_id)
-            read = _reader(folder / "data-log")
-            tails.append(Tail(read, folder / "data-log.carried", stream, self._logs, self._clock))
+            read, beside = _reader(folder / "data-log"), data_stream(stream)
+            tails.append(Tail(read, folder / "data-log.carried", beside, self._logs, self._clock))
         return tails
 
 

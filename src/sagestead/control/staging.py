@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from sagestead.domain.errors import Invalid
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.transform import TransformObject, TransformTask
 from sagestead.planning.inputs import (
@@ -23,6 +24,7 @@ from sagestead.planning.inputs import (
     BadInput,
     Input,
     file_parts,
+    in_channel,
     none_found,
     of_manifest,
     shared_out,
@@ -138,6 +140,8 @@ class Staging:
                 found = of_manifest(self._objects.read(account, bucket, prefix, MANIFEST_LIMIT), uri)
             except KeyError:
                 found = []
+            except Invalid as refusal:
+                raise BadInput(refusal.sentence) from refusal
         elif self._objects.has_bucket(account, bucket):
             keys = [item.key for item in self._objects.list(account, bucket, prefix)]
             found = under_prefix(bucket, prefix, keys)
@@ -162,7 +166,8 @@ class Staging:
         for channel in job.spec.get("InputDataConfig", []):
             folder = layout.channel(channel["ChannelName"])
             folder.mkdir(parents=True, exist_ok=True)
-            self._place(job, self._inputs(job, channel["DataSource"]["S3DataSource"]), folder)
+            source = channel["DataSource"]["S3DataSource"]
+            self._place(job, in_channel(source, self._inputs(job, source)), folder)
 
     def _checkpoints(self, job: Resource, layout: Layout) -> None:
         config = job.spec.get("CheckpointConfig")
@@ -201,10 +206,10 @@ class Staging:
 
 
 def read_marker(path: Path, read: Callable[[Json], T]) -> T | None:
-    """Return what a marker says, or None when it is not there."""
+    """Return what a marker says, or None when it is not there whole."""
     try:
         return read(json.loads(path.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a power cut can leave an empty file
         return None
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sagestead.domain.errors import Invalid
+from sagestead.domain.resources import Json
 from sagestead.domain.s3_uri import locate
 
 T = TypeVar("T")
@@ -49,6 +50,20 @@ def under_prefix(bucket: str, prefix: str, keys: Sequence[str]) -> list[Input]:
     """Return the objects of a prefix: named by what follows its last `/`; folder markers are left out."""
     cut = prefix.rfind("/") + 1
     return [Input(bucket, key, key[cut:]) for key in keys if not key.endswith("/")]
+
+
+def in_channel(source: Json, items: Sequence[Input]) -> list[Input]:
+    """Return a channel's objects under the names of its files: a prefix that names a folder is left out.
+
+    `s3://b/p/train` and object `p/train/x.csv` give `x.csv`, as `s3://b/p/train/` does.
+    """
+    folder = split_uri(source["S3Uri"])[1] + "/"
+    if source.get("S3DataType") == "ManifestFile":
+        return list(items)
+    return [
+        replace(item, name=item.key.removeprefix(folder)) if item.key.startswith(folder) else item
+        for item in items
+    ]
 
 
 def of_manifest(content: bytes, uri: str) -> list[Input]:

@@ -1,36 +1,34 @@
 """Which log stream a run writes to (spec: operations.md section 9).
 
-Rule: a name depends on what the store keeps of a resource, so that it is the same after a restart.
+Rule: a name depends only on what is kept of a resource and of an instance, so that a restart changes nothing.
 """
 
 from __future__ import annotations
-
-import hashlib
 
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Kind, Resource
 
 
-def stream_of(owner: Resource, run_id: str) -> LogStream:
-    """Return the stream of a run's standard output and error."""
+def stream_of(owner: Resource, run_id: str, instance: str) -> LogStream:
+    """Return the stream of a run's standard output and error; `instance` is its id, like EC2's."""
     key, epoch = owner.key, int(owner.created_at)
     if key.kind is Kind.TRAINING_JOB:
-        group, stream = "/aws/sagemaker/TrainingJobs", f"{key.name}/algo-1-{epoch}"
-    elif key.kind is Kind.TRANSFORM_JOB:
-        group, stream = "/aws/sagemaker/TransformJobs", f"{key.name}/{instance_id(owner, run_id)}-{epoch}"
+        return training_stream(owner)
+    if key.kind is Kind.TRANSFORM_JOB:
+        group, stream = "/aws/sagemaker/TransformJobs", f"{key.name}/{instance}-{epoch}"
     else:
         variant = run_id.split("/")[-2]
-        group, stream = f"/aws/sagemaker/Endpoints/{key.name}", f"{variant}/{instance_id(owner, run_id)}"
+        group, stream = f"/aws/sagemaker/Endpoints/{key.name}", f"{variant}/{instance}"
     return LogStream(key.account, key.region, group, stream)
 
 
-def data_stream_of(owner: Resource, run_id: str) -> LogStream:
-    """Return the stream of the platform's own lines about a transform."""
-    main = stream_of(owner, run_id)
+def training_stream(job: Resource) -> LogStream:
+    """Return the stream of a training job's one instance."""
+    key = job.key
+    stream = f"{key.name}/algo-1-{int(job.created_at)}"
+    return LogStream(key.account, key.region, "/aws/sagemaker/TrainingJobs", stream)
+
+
+def data_stream(main: LogStream) -> LogStream:
+    """Return the stream of the platform's own lines about a transform, beside the instance's own."""
     return LogStream(main.account, main.region, main.group, f"{main.stream}/data-log")
-
-
-def instance_id(owner: Resource, run_id: str) -> str:
-    """Return the name of an instance, in the form of EC2's."""
-    text = f"{owner.arn} {owner.created_at} {run_id}"
-    return f"i-{hashlib.sha256(text.encode()).hexdigest()[:17]}"

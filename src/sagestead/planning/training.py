@@ -33,7 +33,7 @@ from sagestead.planning.steps import (
 STOP_GRACE = 120.0
 ATTEMPTS = 3
 LOOK_SECONDS = 5.0
-"""A job under way is looked at this often even when nothing seems to happen."""
+"""A job under way is looked at this often even when nothing seems to happen; its checkpoints are stored."""
 
 DEFAULT_RUNTIME_SECONDS = 86400
 
@@ -118,9 +118,11 @@ def _training(job: Resource, seen: Observed, now: float) -> Plan:
         detail = {**enter(job.detail, "Stopping", now), "_outcome": outcome}
         steps: tuple[Step, ...] = (Stop(run.run_id, STOP_GRACE),)
         return Plan(steps, TrainingStatus.STOPPING, detail, now + LOOK_SECONDS)
-    sync = job.spec.get("CheckpointConfig") is not None and not seen.busy
-    steps = (SyncCheckpoints(run.run_id),) if sync else ()
-    return Plan(steps, job.status, job.detail, min(now + LOOK_SECONDS, _deadline(job)))
+    detail, steps = job.detail, ()
+    is_time = now >= detail.get("_synced_at", 0) + LOOK_SECONDS
+    if job.spec.get("CheckpointConfig") is not None and is_time and not seen.busy:
+        detail, steps = {**detail, "_synced_at": now}, (SyncCheckpoints(run.run_id),)
+    return Plan(steps, job.status, detail, min(now + LOOK_SECONDS, _deadline(job)))
 
 
 def _stopping(job: Resource, seen: Observed, now: float) -> Plan:

@@ -87,11 +87,18 @@ class Errands:
                 action()
             self._done(errand.key)
 
+    def _is_forgotten(self, errand: Errand) -> bool:
+        """True when somebody waits to clear up behind the errand: its result is wanted no more."""
+        with self._mutex:
+            return any(self._busy[run_id] for run_id in errand.run_ids)
+
     def _try(self, errand: Errand) -> None:
         for tries in range(1, TRIES + 1):
             try:
                 errand.work()
             except Exception as fault:  # noqa: BLE001 - logged, tried again, then said
+                if self._is_forgotten(errand):
+                    return
                 _log.exception("%s for %s failed, %d of %d", errand.name, errand.key.name, tries, TRIES)
                 if tries == TRIES:
                     errand.surrender(surrendered(errand.name, fault))

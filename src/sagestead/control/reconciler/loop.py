@@ -35,7 +35,7 @@ from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Rou
 LEASE_SECONDS = 10.0
 AT_ONCE = 8
 WAIT_SECONDS = 0.02
-SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
 ALARM_SECONDS = 0.25
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Reconciler:
         self._holder = f"reconciler-{uuid.uuid4()}"
         self._agent = LogAgent(engine, logs, clock)
         self._errands = Errands(self._poke)
-        self._observer = Observer(routes, engine, logs, self._agent, self._errands, programs, cores)
+        self._observer = Observer(routes, engine, self._agent, self._errands, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, logs, clock)
         self._effects = Effects(engine, routes, staging, artifacts, self._agent, self._errands, clock)

@@ -26,8 +26,7 @@ from sagestead.planning.failure import LIMIT
 from sagestead.planning.fleet import is_ready, serving_fleet, wanted_fleet
 from sagestead.planning.programs import Programs
 from sagestead.planning.steps import Collected, Staged
-from sagestead.planning.streams import stream_of
-from sagestead.ports import Engine, Logs, Routes
+from sagestead.ports import Engine, Routes
 from sagestead.worker.layout import Layout
 
 LAST_LINES = 10
@@ -39,7 +38,6 @@ class Observer:
 
     routes: Routes
     engine: Engine
-    logs: Logs
     agent: LogAgent
     errands: Errands
     programs: Programs
@@ -118,12 +116,7 @@ class Observer:
         return {run_id: staged for run_id, staged in found.items() if staged is not None}
 
     def _lines(self, owner: Resource, runs: Iterable[RunState]) -> dict[str, tuple[str, ...]]:
-        return {
-            run.run_id: tuple(
-                event.message for event in self.logs.last(stream_of(owner, run.run_id), LAST_LINES)
-            )
-            for run in runs
-        }
+        return {run.run_id: self.agent.last_lines(owner, run.run_id, LAST_LINES) for run in runs}
 
 
 def _text(path: Path) -> str | None:
