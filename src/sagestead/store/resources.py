@@ -142,8 +142,9 @@ def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
     if listing.after is not None:
         value, name = listing.after
         sort = _SORTS[listing.sort_by]
-        later = sort < value if listing.descending else sort > value
-        found.append(sa.or_(later, sa.and_(sort == value, columns.name > name)))
+        # The first of the two conditions alone lets the index find the place.
+        found.append(sort <= value if listing.descending else sort >= value)
+        found.append(sa.or_(sort != value, columns.name > name))
     return found
 
 

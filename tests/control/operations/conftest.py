@@ -12,18 +12,22 @@ MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_store() -> Iterator[Path]:
     """A store.db without content: a copy is quicker than making one."""
-    folder = tmp_path_factory.mktemp("store")
-    open_database(folder).close()
-    return folder / "store.db"
+    with _in_memory() as folder:
+        open_database(Path(folder)).close()
+        yield Path(folder) / "store.db"
 
 
 @pytest.fixture
 def service(empty_store: Path) -> Iterator[Service]:
-    """A service in memory if the system has a place there: nothing here is about disks."""
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with _in_memory() as folder:
         shutil.copy(empty_store, folder)
         service = Service(Path(folder))
         yield service
         service.close()
+
+
+def _in_memory() -> TemporaryDirectory[str]:
+    """Return a folder in memory if the system has a place there: nothing here is about disks."""
+    return TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)

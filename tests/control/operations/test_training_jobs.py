@@ -149,6 +149,13 @@ def test_an_uncompressed_model_is_a_prefix(ready: Service) -> None:
     assert described["ModelArtifacts"] == {"S3ModelArtifacts": "s3://b/out/Job/output/model/"}
 
 
+def test_an_output_named_by_its_https_address_is_an_s3_uri_again(ready: Service) -> None:
+    address = "https://b.s3.us-east-1.amazonaws.com/out"
+    ready.call("CreateTrainingJob", **changed("OutputDataConfig.S3OutputPath", address))
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert described["ModelArtifacts"] == {"S3ModelArtifacts": "s3://b/out/Job/output/model.tar.gz"}
+
+
 CHANNEL = "InputDataConfig.0"
 
 

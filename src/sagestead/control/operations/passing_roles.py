@@ -7,7 +7,7 @@ from typing import Any
 
 from sagestead.control.context import Context
 from sagestead.domain.errors import Invalid
-from sagestead.domain.resources import GLOBAL_REGION, Json, Key, Kind, partition_of
+from sagestead.domain.resources import GLOBAL_REGION, Json, Key, Kind
 
 SERVICE = "sagemaker.amazonaws.com"
 _ASSUMING = frozenset({"sts:assumerole", "sts:assume*", "sts:*", "*"})
@@ -20,7 +20,7 @@ def check_role(ctx: Context, arn: str, field: str) -> None:
     """
     name = arn.rpartition("/")[2]
     role = ctx.resources.get(Key(Kind.ROLE, ctx.account, GLOBAL_REGION, name))
-    if role is None or arn != _arn(ctx, role.spec, name) or not trusts_sagemaker(role.spec):
+    if role is None or arn != role.arn or not trusts_sagemaker(role.spec):
         raise Invalid(
             f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
             f"'{SERVICE}' to assume the role. ({field}: create it with iam:CreateRole in account "
@@ -38,10 +38,6 @@ def trusts_sagemaker(role: Json) -> bool:
     about = [one for one in statements if isinstance(one, dict) and _is_about(one)]
     effects = {one.get("Effect") for one in about}
     return "Allow" in effects and "Deny" not in effects
-
-
-def _arn(ctx: Context, role: Json, name: str) -> str:
-    return f"arn:{partition_of(ctx.region)}:iam::{ctx.account}:role{role.get('Path', '/')}{name}"
 
 
 def _is_about(statement: Json) -> bool:

@@ -16,6 +16,7 @@ from sagestead.domain.errors import InUse, Invalid, Refusal
 from sagestead.domain.images import built_in_image
 from sagestead.domain.metrics import built_in_metric_definitions
 from sagestead.domain.resources import Json, Kind, Resource
+from sagestead.domain.s3_uri import locate
 from sagestead.domain.training import TERMINAL, TrainingStatus, enter
 from sagestead.ports import Change
 
@@ -121,7 +122,8 @@ def model_artifacts(job: Resource) -> str:
     """Return the S3 URI of what the job leaves (or will leave) as its model."""
     output = job.spec["OutputDataConfig"]
     leaf = "model/" if output.get("CompressionType") == "NONE" else "model.tar.gz"
-    return f"{output['S3OutputPath'].rstrip('/')}/{job.key.name}/output/{leaf}"
+    place = locate(output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    return f"{str(place).rstrip('/')}/{job.key.name}/output/{leaf}"
 
 
 def _algorithm(specification: Json) -> Json:
