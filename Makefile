@@ -5,6 +5,9 @@ PIP := -m pip install --quiet --disable-pip-version-check
 SDK2 := .venvs/sdk2
 SDK3 := .venvs/sdk3
 AWSCLI := .venvs/awscli
+# R's reticulate needs a Python with a shared library, as Debian's own is; the folder's name is the conda environment's.
+R := .venvs/sagemaker-r
+RPYTHON := $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 
 .PHONY: setup test check demo compat compatibility clean
 
@@ -28,7 +31,7 @@ check: setup
 demo: setup $(SDK2)/.complete
 	$(BIN)/sagestead demo --python $(SDK2)/bin/python
 
-compat: setup $(SDK2)/.complete $(SDK3)/.complete $(AWSCLI)/.complete
+compat: setup $(SDK2)/.complete $(SDK3)/.complete $(AWSCLI)/.complete $(if $(shell command -v Rscript),$(R)/.complete)
 	$(BIN)/python -m pytest -m compat -rs tests/compat
 
 compatibility: setup
@@ -47,6 +50,11 @@ $(SDK3)/.complete: Makefile
 $(AWSCLI)/.complete: Makefile
 	$(PYTHON) -m venv $(AWSCLI)
 	$(AWSCLI)/bin/python $(PIP) 'awscli>=1.46,<2' 's3cmd>=2.4,<3'
+	@touch $@
+
+$(R)/.complete: Makefile
+	$(RPYTHON) -m venv $(R)
+	$(R)/bin/python $(PIP) 'sagemaker==2.17.0' 'numpy<1.24' 'pandas<2' 'protobuf<3.21' 'setuptools<80' wheel
 	@touch $@
 
 clean:

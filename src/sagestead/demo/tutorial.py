@@ -144,8 +144,9 @@ class Tutorial:
             name: self.sagemaker.inputs.TrainingInput(self.uris[name], content_type="csv")
             for name in ("train", "validation")
         }
-        self.estimator.fit(inputs, logs="None")
+        self.estimator.fit(inputs, wait=False)
         self.job = self.estimator.latest_training_job.name
+        self.session.wait_for_job(self.job, poll=1)
         metrics = self.session.describe_training_job(self.job)["FinalMetricDataList"]
         return ", ".join(
             f"{m['MetricName']} {m['Value']:.4f}" for m in metrics if m["MetricName"].endswith(":auc")
@@ -163,7 +164,8 @@ class Tutorial:
             self.model, 1, "ml.m5.large", strategy="MultiRecord", assemble_with="Line", output_path=output,
             sagemaker_session=self.session,
         )  # fmt: skip
-        transformer.transform(self.uris["test"], content_type="text/csv", split_type="Line", logs=False)
+        transformer.transform(self.uris["test"], content_type="text/csv", split_type="Line", wait=False)
+        self.session.wait_for_transform_job(transformer.latest_transform_job.name, poll=1)
         self.sagemaker.s3.S3Downloader.download(output, str(self.folder), sagemaker_session=self.session)
         self.batch = (self.folder / "hotels_test.csv.out").read_text().split()
         return f"{len(self.batch)} predictions"
