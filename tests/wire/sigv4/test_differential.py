@@ -1,4 +1,4 @@
-"""O8, O9: what botocore and awscrt sign verifies, and not with one thing changed; O7: nothing else escapes."""
+"""O8, O9: what botocore and awscrt sign verifies, and not with one thing changed; O7: all else is refused."""
 
 from __future__ import annotations
 

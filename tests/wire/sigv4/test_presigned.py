@@ -172,6 +172,17 @@ def test_k_signed_payload_of_a_presigned_request_is_checked() -> None:
     assert judge(other.presigned(), S3).code == "XAmzContentSHA256Mismatch"
 
 
+def test_k_the_payloads_hash_may_stand_in_the_query() -> None:
+    digest = "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"
+    for text in (digest, "UNSIGNED-PAYLOAD"):
+        draft = replace(GOOD, method="PUT", body=b"data", payload=text, query=f"X-Amz-Content-Sha256={text}")
+        assert judge(draft.presigned(), S3).code == "ok"
+        other = judge(replace(draft, body=b"Data").presigned(), S3).code
+        assert other == ("XAmzContentSHA256Mismatch" if text == digest else "ok")
+    twice = replace(GOOD, query="X-Amz-Content-Sha256=UNSIGNED-PAYLOAD")
+    assert judge(twice.presigned(twice="X-Amz-Content-Sha256"), S3).code == PARAMETERS
+
+
 @pytest.mark.parametrize("mode", ["PAYLOAD-TRAILER", "UNSIGNED-PAYLOAD-TRAILER"])
 def test_j7_chunks_in_a_presigned_request_are_refused(mode: str) -> None:
     text = f"STREAMING-{'AWS4-HMAC-SHA256-' if mode[0] == 'P' else ''}{mode}"

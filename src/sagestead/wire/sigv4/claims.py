@@ -16,7 +16,7 @@ from sagestead.wire.sigv4 import canonical, moments
 from sagestead.wire.sigv4.faults import Breach, Fault
 from sagestead.wire.sigv4.header import Signer, parse_authorization, unsupported
 from sagestead.wire.sigv4.payload import Mode, Payload, check_transport, parse_payload
-from sagestead.wire.sigv4.query import SIGNATURE, is_presigned, parse_presigned
+from sagestead.wire.sigv4.query import DIGEST, SIGNATURE, is_presigned, parse_presigned
 from sagestead.wire.sigv4.scope import check_s3_region, check_scope, parse_scope
 from sagestead.wire.sigv4.version2 import Version2, is_version2, parse_version2
 from sagestead.wire.sigv4.version4 import Version4
@@ -143,6 +143,8 @@ class _Head:
                     "x-amz-content-sha256 must be the SHA-256 of the body: this service signs it.",
                 )
             return None, declared
+        if presigned and declared is None:
+            declared = next((value for name, value in self.pairs if name == DIGEST), None)
         unsigned = presigned and declared is None
         payload = Payload(Mode.UNSIGNED, Mode.UNSIGNED.value) if unsigned else parse_payload(declared)
         secure = self.request.secure or self.rules.unsigned_over_http

@@ -15,6 +15,7 @@ from sagestead.wire.sigv4.moments import seconds
 
 SIGNATURE = b"X-Amz-Signature"
 TOKEN = b"X-Amz-Security-Token"
+DIGEST = b"X-Amz-Content-Sha256"
 
 _NEEDED = (
     b"X-Amz-Algorithm",
@@ -24,7 +25,7 @@ _NEEDED = (
     b"X-Amz-SignedHeaders",
     SIGNATURE,
 )
-_OURS = frozenset({*_NEEDED, TOKEN})
+_OURS = frozenset({*_NEEDED, TOKEN, DIGEST})
 _MARKS = frozenset({b"X-Amz-Algorithm", b"X-Amz-Credential", SIGNATURE})
 _DIGITS = re.compile(rb"[0-9]{1,12}")
 _WEEK = 604_800
