@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from sagestead.domain.runs import RunPhase, RunSpec
 from sagestead.engines.process.engine import ProcessEngine
+from sagestead.store.database import Database, open_database
+from sagestead.store.routes import SqlRoutes
 
 PROGRAMS = str(Path(__file__).parents[1] / "worker")
 OWNER = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/hotels"
 Instance = Callable[[str], str]
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run a scenario on the loop that front doors use."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario)
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +52,20 @@ def instance(engine: ProcessEngine) -> Iterator[Instance]:
     yield start
     for state in engine.runs(OWNER):
         engine.forget(state.run_id)
+
+
+@pytest.fixture(scope="session")
+def _database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    database = open_database(tmp_path_factory.mktemp("store"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(_database: Database) -> Iterator[Database]:
+    """A store without routes."""
+    yield _database
+    routes = SqlRoutes(_database)
+    for place in routes.table().routes:
+        routes.withdraw(*place)
+    routes.leave("door")

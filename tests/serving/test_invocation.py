@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -18,13 +17,13 @@ from sagestead.domain.routes import Route, Variant
 from sagestead.serving import worker_host
 from sagestead.serving.invocation import InvocationHandler, choose
 from sagestead.serving.table import RouteWatcher
-from sagestead.store.database import Database, open_database
+from sagestead.store.database import Database
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
 from sagestead.wire.http import Call, Headers, Request, Response
 from sagestead.wire.sigv4 import WholeBody
 
-from .conftest import Instance
+from .conftest import Instance, run
 
 OURS = "X-Amzn-SageMaker-"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -42,13 +41,6 @@ def call(
     content = WholeBody(body)
     request = Request(method, path, b"", Headers(fields), content, len(body), False, "r-1")  # noqa: FBT003 - a field
     return Call(request, principal, content, len(body))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path)
-    yield database
-    database.close()
 
 
 @asynccontextmanager
@@ -90,7 +82,7 @@ def test_an_invocation_gets_the_models_answer(instance: Instance, database: Data
                 ("X-Amzn-SageMaker-Custom-Attributes", "trace=1"),
             ]
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_no_content_becomes_an_empty_200(instance: Instance, database: Database) -> None:
@@ -99,7 +91,7 @@ def test_no_content_becomes_an_empty_200(instance: Instance, database: Database)
             answer = await handler(call(b"status 204"))
             assert (answer.status, answer.body) == (200, b"as you wish")
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +122,7 @@ def test_a_model_error_has_awss_body(
                 "OriginalStatusCode": status,
             }
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_header_that_would_split_the_response_is_the_models_error(
@@ -143,7 +135,7 @@ def test_a_header_that_would_split_the_response_is_the_models_error(
             assert isinstance(answer.body, bytes)
             assert json.loads(answer.body)["OriginalStatusCode"] == 500
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_what_cannot_be_served_is_refused_by_name(database: Database) -> None:
@@ -179,7 +171,7 @@ def test_what_cannot_be_served_is_refused_by_name(database: Database) -> None:
                 ),
             )
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_variant_can_be_named(instance: Instance, database: Database) -> None:
@@ -193,7 +185,7 @@ def test_a_variant_can_be_named(instance: Instance, database: Database) -> None:
             red = call(headers={f"{OURS}Target-Variant": "Red"})
             assert (await refused(handler, red))[2] == "Variant Red not found for Request."
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -244,7 +236,7 @@ def test_a_broken_constraint_is_reported_in_awss_grammar(
                 sentence,
             )
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_another_account_or_region_does_not_see_the_endpoint(database: Database) -> None:
@@ -256,7 +248,7 @@ def test_another_account_or_region_does_not_see_the_endpoint(database: Database)
                 _, _, sentence = await refused(handler, call(principal=principal))
                 assert sentence == f"Endpoint Hotels of account {principal.account} not found."
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def original(answer: Response) -> tuple[int, str]:
@@ -279,7 +271,7 @@ def test_requests_go_to_the_least_busy_instance(instance: Instance, database: Da
             assert len({answer.body for answer in answers if isinstance(answer.body, bytes)}) == 1
             assert (await busy).status == 200
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_killed_instance_loses_at_most_the_request_it_had_begun(
@@ -298,7 +290,7 @@ def test_a_killed_instance_loses_at_most_the_request_it_had_begun(
             later = [await handler(call()) for _ in range(20)]
             assert {answer.status for answer in later} == {200}
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_no_living_instance_is_a_model_error(database: Database) -> None:
@@ -308,7 +300,7 @@ def test_no_living_instance_is_a_model_error(database: Database) -> None:
             assert status == 0
             assert text.startswith("Amazon SageMaker could not get a response from the Hotels endpoint.")
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_model_that_takes_too_long_is_a_model_error(
@@ -322,7 +314,7 @@ def test_a_model_that_takes_too_long_is_a_model_error(
             assert status == 0
             assert text.startswith("Your invocation timed out while waiting for a response from container")
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 @pytest.mark.parametrize(

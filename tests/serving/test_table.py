@@ -2,26 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-
-import pytest
 
 from sagestead.domain.routes import Route, Variant
 from sagestead.serving.table import RouteWatcher
-from sagestead.store.database import Database, open_database
+from sagestead.store.database import Database
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
 
+from .conftest import run
+
 PLACE = ("123456789012", "eu-west-1", "hotels")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path)
-    yield database
-    database.close()
 
 
 def route(*addresses: str) -> Route:
@@ -59,7 +51,7 @@ def test_a_published_route_is_followed_and_acknowledged(database: Database) -> N
             await until(lambda: routes.settled(revision, time.time()))
             assert watcher.route(*PLACE) is None
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_hosts_live_as_long_as_a_route_names_them(database: Database) -> None:
@@ -74,7 +66,7 @@ def test_hosts_live_as_long_as_a_route_names_them(database: Database) -> None:
             assert watcher.host("/a") is kept
             assert watcher.host("/b") is not dropped
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_front_door_that_left_is_not_waited_for(database: Database) -> None:
@@ -87,4 +79,4 @@ def test_a_front_door_that_left_is_not_waited_for(database: Database) -> None:
         watcher.leave()
         assert routes.settled(revision, time.time())
 
-    asyncio.run(scenario())
+    run(scenario())

@@ -14,7 +14,7 @@ from sagestead.serving.host import NoAnswer, Unread
 from sagestead.serving.worker_host import WorkerHost
 from sagestead.worker.contract import Answer, Invocation
 
-from .conftest import OWNER, Instance
+from .conftest import OWNER, Instance, run
 
 
 def asking(body: bytes) -> Invocation:
@@ -40,7 +40,7 @@ def test_many_requests_at_once_get_their_own_answers(instance: Instance) -> None
         assert host.outstanding == 0
         host.retire()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_body_of_the_greatest_size_passes(instance: Instance) -> None:
@@ -55,7 +55,7 @@ def test_a_body_of_the_greatest_size_passes(instance: Instance) -> None:
         )
         host.retire()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_model_that_raises_answers_500_and_serves_on(instance: Instance) -> None:
@@ -65,7 +65,7 @@ def test_a_model_that_raises_answers_500_and_serves_on(instance: Instance) -> No
         assert (await host.invoke(asking(b"1"))).body == b"1"
         host.retire()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_nobody_at_the_address_is_unread(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_nobody_at_the_address_is_unread(tmp_path: Path) -> None:
         with pytest.raises(Unread):
             await WorkerHost(str(tmp_path / "none")).invoke(asking(b"1"))
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_of_a_dying_instances_requests_only_the_first_was_begun(instance: Instance) -> None:
@@ -86,7 +86,7 @@ def test_of_a_dying_instances_requests_only_the_first_was_begun(instance: Instan
         with pytest.raises(Unread):
             await host.invoke(asking(b"later"))
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_request_that_a_killed_instance_never_read_is_unread(instance: Instance) -> None:
@@ -100,22 +100,23 @@ def test_a_request_that_a_killed_instance_never_read_is_unread(instance: Instanc
         with pytest.raises(Unread):
             await asked
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
-def test_a_stopped_instance_answers_what_it_read_and_hands_back_the_rest(instance: Instance) -> None:
+def test_a_stopped_instance_answers_what_it_began_and_hands_back_the_rest(instance: Instance) -> None:
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
         process = await pid_of(host)
-        under_way = asyncio.create_task(host.invoke(asking(b"wait 0.2")))
-        await until(lambda: host.outstanding == 1)
-        await asyncio.sleep(0.05)
+        asked = [asyncio.create_task(host.invoke(asking(body))) for body in (b"wait 0.1", b"2", b"3")]
+        await until(lambda: host.outstanding == 3)
         os.kill(process, signal.SIGTERM)
-        assert (await under_way).body == b"wait 0.2"
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(outcome, Answer | Unread) for outcome in outcomes)
+        await until(lambda: host._link is not None and not host._link.usable)
         with pytest.raises(Unread):
             await host.invoke(asking(b"later"))
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_an_instance_that_starts_again_is_found_again(instance: Instance, engine: ProcessEngine) -> None:
@@ -128,7 +129,7 @@ def test_an_instance_that_starts_again_is_found_again(instance: Instance, engine
         assert (await host.invoke(asking(b"1"))).body == b"1"
         host.retire()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_late_answer_is_dropped_and_counts_until_it_comes(instance: Instance) -> None:
@@ -141,7 +142,7 @@ def test_a_late_answer_is_dropped_and_counts_until_it_comes(instance: Instance) 
         assert (await host.invoke(asking(b"1"))).body == b"1"
         host.retire()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_retired_host_hangs_up_after_its_last_answer(instance: Instance) -> None:
@@ -153,4 +154,4 @@ def test_a_retired_host_hangs_up_after_its_last_answer(instance: Instance) -> No
         assert (await asked).status == 200
         await until(lambda: host._link is not None and host._link._transport.is_closing())
 
-    asyncio.run(scenario())
+    run(scenario())
