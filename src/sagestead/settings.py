@@ -95,6 +95,11 @@ class Settings:
         return Folder(Path(self.data))
 
     @property
+    def loopback(self) -> bool:
+        """True when only this machine can connect."""
+        return self.host in {"127.0.0.1", "::1", "localhost"}
+
+    @property
     def url(self) -> str:
         """The address that clients are given."""
         scheme = "https" if self.tls_cert else "http"

@@ -151,4 +151,5 @@ def build_gate(settings: Settings, adapters: Adapters, invocations: InvocationHa
         ],
         time.time,
         settings.region,
+        unsigned_over_http=settings.loopback,
     )
