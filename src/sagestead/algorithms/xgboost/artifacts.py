@@ -10,10 +10,13 @@ import os
 import re
 from pathlib import Path
 
+import xgboost
 from xgboost import Booster
 from xgboost.core import XGBoostError
 
+from sagestead.algorithms.xgboost.model_files import read
 from sagestead.algorithms.xgboost.report import say
+from sagestead.worker.contract import ModelRefused
 
 MODEL_NAME = "xgboost-model"
 KEPT_CHECKPOINTS = 5
@@ -54,7 +57,8 @@ def newest_checkpoint(folder: Path) -> tuple[Booster | None, int]:
     found = {int(match[1]): path for path in folder.iterdir() if (match := _CHECKPOINT.fullmatch(path.name))}
     for iteration in sorted(found, reverse=True)[:_TRIES]:
         try:
-            return Booster(model_file=bytearray(found[iteration].read_bytes())), iteration + 1
-        except XGBoostError:
-            say(f"Checkpoint {found[iteration].name} cannot be read; the one before it is tried.")
+            content = read(found[iteration], xgboost.__version__).content
+            return Booster(model_file=bytearray(content)), iteration + 1
+        except (ModelRefused, XGBoostError) as refused:
+            say(f"{refused} The checkpoint before it is tried.")
     return None, 0

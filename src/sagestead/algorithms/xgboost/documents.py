@@ -160,7 +160,8 @@ class _Reader:
         if kind in _NUMBERS and kind is not None:
             dtype = _NUMBERS[kind]
             numbers = np.frombuffer(self.take(dtype.itemsize * (count or 0)), dtype)
-            return numbers.astype(np.float64 if dtype.kind == "f" else np.int64)
+            with np.errstate(invalid="ignore"):  # a NaN of any kind is only a NaN
+                return numbers.astype(np.float64 if dtype.kind == "f" else np.int64)
         found = [self.value(kind or self.take(1), depth + 1) for _ in self.members(count, b"]")]
         return _packed(found)
 

@@ -42,7 +42,7 @@ class Booster:
             self._booster = xgboost.Booster({"nthread": threads, "verbosity": 0})
             self._booster.load_model(bytearray(file.content))
             self.predict(np.zeros((1, 1), np.float32))
-        except (xgboost.core.XGBoostError, Unpredictable) as error:
+        except (xgboost.core.XGBoostError, Unpredictable, UnicodeDecodeError) as error:
             raise ModelRefused(f"Model file {file.name} cannot be loaded: {first_line(error)}.") from None
 
     def predict(self, matrix: Matrix) -> NDArray[np.float32]:

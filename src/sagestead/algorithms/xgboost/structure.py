@@ -22,6 +22,7 @@ _TREES = 10_000_000
 _NODES = 50_000_000
 _CATEGORIES = 1 << 24  # XGBoost keeps a category in a float32
 _DEPTH = 10_000
+_MARKER = (1 << 31) - 1  # of the root's parent, and of the column of deleted nodes
 
 Ints = NDArray[np.int64]
 
@@ -128,7 +129,7 @@ def _tree(tree: dict[str, Any], number: int, features: int) -> None:
         "a tree has vector leaves, which are not served",
     )
     _count(parameters, "num_feature", _FEATURES, "0")
-    _count(parameters, "num_deleted", nodes, "0")
+    deleted = _count(parameters, "num_deleted", nodes, "0")
     left, right = (
         _ints(tree.get(f"{side}_children"), nodes, f"{side}_children") for side in ("left", "right")
     )
@@ -136,12 +137,18 @@ def _tree(tree: dict[str, Any], number: int, features: int) -> None:
     splits = _ints(tree.get("split_indices"), nodes, "split_indices")
     conditions = _numbers(tree.get("split_conditions"), nodes, "split_conditions")
     _need(bool(np.isfinite(conditions).all()), "a split condition or leaf is not finite")
-    _need(_within(_ints(tree.get("default_left"), nodes, "default_left"), 0, 2), "default_left is not 0 or 1")
+    default = _ints(tree.get("default_left"), nodes, "default_left")
+    _need(_within(default, 0, 2), "default_left is not 0 or 1")
     for name in ("base_weights", "loss_changes", "sum_hessian"):
         _numbers(tree.get(name), nodes, name)
     reached = _reached(left, right, parents)
-    internal = reached[left[reached] != -1]
-    _need(_within(splits[internal], 0, features), "a split names a column that is not there")
+    _need(_within(splits[reached], 0, features), "a split names a column that is not there")
+    _need(parents[0] in (_MARKER, -1), "the root of a tree has a parent")
+    rest = np.setdiff1d(np.arange(nodes), reached)
+    _need(len(rest) == deleted, "the number of deleted nodes is not as stated")
+    marked = (left[rest] == -1) & (right[rest] == -1) & (splits[rest] == _MARKER) & (default[rest] == 1)
+    placed = (parents[rest] >= 0) & (parents[rest] < rest)
+    _need(bool((marked & placed).all()), "a node that nothing links to is not marked as deleted")
     _categories(tree, left, nodes)
 
 

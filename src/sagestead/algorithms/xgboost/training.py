@@ -127,9 +127,8 @@ def _threads_line(job: Job, threads: int) -> str:
     nominal = vcpus(job.instance_type)
     size = f"{nominal} vCPUs" if nominal else "no known size"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"Using {threads} threads: {job.instance_type} is nominal ({size}), this machine has {cores} cores."
-    )
+    used = f"{threads} thread{'s' * (threads > 1)}"
+    return f"Using {used}: {job.instance_type} is nominal ({size}), this machine has {cores} cores."
 
 
 def _run_once(task: _Task) -> None:
