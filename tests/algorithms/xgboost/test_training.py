@@ -71,8 +71,12 @@ def job(tmp_path: Path) -> Job:
     return make
 
 
+def booster_of(content: bytes) -> Booster:
+    return Booster(model_file=bytearray(content))
+
+
 def booster(path: Path) -> Booster:
-    return Booster(model_file=bytearray(path.read_bytes()))
+    return booster_of(path.read_bytes())
 
 
 def failure(layout: Layout, tag: str = "1.7-1") -> str:
@@ -94,7 +98,7 @@ def test_a_job_leaves_a_model_that_predicts_and_prints_metrics_that_are_found(
     assert predictions[0] < 0.4
     assert predictions[1] > 0.6
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Using 1 threads: ml.m5.xlarge is nominal (4 vCPUs), this machine has ")
+    assert lines[0].startswith("Using 1 thread: ml.m5.xlarge is nominal (4 vCPUs), this machine has ")
     last = dict(extract(built_in_metric_definitions(), lines[-1].replace("\t", "#011")))
     assert lines[-1].startswith("[4]\ttrain-auc:0.9")
     assert list(last) == ["train:accuracy", "validation:accuracy", "train:auc", "validation:auc"]
@@ -202,6 +206,19 @@ def test_a_job_resumes_from_its_newest_checkpoint(job: Job, capsys: pytest.Captu
     assert "Resuming from iteration 6" in out
     assert [line[:3] for line in out.splitlines() if line.startswith("[")] == ["[6]", "[7]", "[8]"]
     assert booster(layout.model / "xgboost-model").num_boosted_rounds() == 9
+
+
+@pytest.mark.parametrize("booster_name", ["gbtree", "gblinear", "dart"])
+def test_a_finished_checkpoint_of_any_booster_is_the_model(job: Job, booster_name: str) -> None:
+    checkpoints = {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/checkpoints"}
+    hyperparameters = {"num_round": "3", "booster": booster_name}
+    layout = job(hyperparameters, checkpointconfig=checkpoints)
+    assert train(layout, image("1.7-1"), 1) == 0
+    (layout.model / "xgboost-model").unlink()
+    layout = job({**hyperparameters, "early_stopping_rounds": "2"}, checkpointconfig=checkpoints)
+    assert train(layout, image("1.7-1"), 1) == 0
+    finished = (layout.checkpoints / "xgboost-checkpoint.2").read_bytes()
+    assert booster(layout.model / "xgboost-model").save_raw("json") == booster_of(finished).save_raw("json")
 
 
 @pytest.mark.parametrize(

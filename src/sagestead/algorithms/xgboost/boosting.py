@@ -65,7 +65,8 @@ def boost(
 ) -> tuple[xgboost.Booster, Evaluations]:
     """Train on the first watched data set and evaluate on all; return the model and its evaluations.
 
-    `done` rounds of `model` count; if no round is left, the model is returned as it is. Raises `UserFault` or `AlgorithmFault` for errors of the library.
+    `done` rounds of `model` count; if no round is left, the model is returned as it is.
+    Raises `UserFault` or `AlgorithmFault` for errors of the library.
     """
     if model and done >= plan.rounds:
         return model, {}
