@@ -11,13 +11,27 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from sagestead.domain.resources import Key, Kind
+from sagestead.store import SqlResources
 from sagestead.store.database import Database, UnknownSchema, open_database
 from sagestead.store.tables import HEAD, metadata
 
 OPEN = """
 import pathlib, sys
+from sagestead.domain.resources import Key, Kind
+from sagestead.store import SqlResources
 from sagestead.store.database import open_database
 open_database(pathlib.Path(sys.argv[1]))
+"""
+
+WRITE = """
+import itertools, pathlib, sys
+from sagestead.domain.resources import Key, Kind, Resource
+from sagestead.store import SqlResources, open_database
+resources = SqlResources(open_database(pathlib.Path(sys.argv[1])))
+for number in itertools.count():
+    resources.create(Resource(Key(Kind.MODEL, "1", "r", f"m{number}"), "arn", {}))
+    print(number, flush=True)
 """
 
 
@@ -99,4 +113,18 @@ def test_a_write_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> Non
     with database.write() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+    database.close()
+
+
+def test_an_acknowledged_write_survives_a_kill(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITE, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(20)]
+        writer.kill()
+        acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
+    database = open_database(tmp_path)
+    resources = SqlResources(database)
+    for number in acknowledged:
+        assert resources.get(Key(Kind.MODEL, "1", "r", f"m{number}")) is not None
     database.close()

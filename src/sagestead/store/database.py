@@ -151,14 +151,15 @@ def _engine(path: Path) -> sa.Engine:
     engine = sa.create_engine(
         url, connect_args={"timeout": BUSY_SECONDS}, pool_size=8, max_overflow=56, pool_timeout=BUSY_SECONDS
     )
-    sa.event.listen(engine, "connect", _autocommit)
+    sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine
 
 
-def _autocommit(connection: sqlite3.Connection, _: object) -> None:
-    """Keep the driver from opening transactions of its own; `_begin` opens them."""
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
+    """Keep the driver from opening transactions of its own; have macOS write through the disk's cache."""
     connection.isolation_level = None
+    connection.execute("PRAGMA fullfsync = ON")
 
 
 def _begin(connection: sa.Connection) -> None:
