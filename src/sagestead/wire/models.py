@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +43,7 @@ class ServiceModel:
         self._operations: Mapping[str, Any] = raw["operations"]
         self._shapes = Shapes(raw["shapes"])
         self._converted: dict[str, OperationModel] = {}
+        self._converting = threading.Lock()
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class ServiceModel:
         """Return one operation; raise `KeyError` when AWS has none of that name."""
         known = self._converted.get(name)
         if known is None:
-            known = self._converted[name] = self._convert(name)
+            with self._converting:  # nobody may see a shape that has only some of its members
+                known = self._converted[name] = self._convert(name)
         return known
 
     def _convert(self, name: str) -> OperationModel:
