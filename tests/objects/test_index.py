@@ -1,4 +1,4 @@
-"""Many writers: one commit for those that wait together, one winner of a condition, no one undone by others."""
+"""Many writers: one commit for those that wait together, one winner of a condition, each undone alone."""
 
 from __future__ import annotations
 

@@ -39,7 +39,20 @@ def test_a_bucket_with_objects_stays(s3: Client, bucket: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["ab", "A-b", "a_b", "-ab", "ab-", "a..b", "192.168.0.1", "a" * 64, "xn--a", "a-s3alias", "%C3%A9aa"],
+    [
+        "ab",
+        "A-b",
+        "a_b",
+        "-ab",
+        "ab-",
+        "a..b",
+        "a.-b",
+        "192.168.0.1",
+        "a" * 64,
+        "xn--a",
+        "a-s3alias",
+        "%C3%A9aa",
+    ],
 )
 def test_names_that_are_refused(s3: Client, name: str) -> None:
     assert s3.code("PUT", f"/{name}") == (400, "InvalidBucketName")

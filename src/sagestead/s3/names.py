@@ -11,7 +11,8 @@ from urllib.parse import quote
 from sagestead.domain.errors import Refusal
 from sagestead.s3.markup import Markup, leaf, node
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_BUCKET = re.compile(rf"(?=.{{3,63}}\Z){_LABEL}(\.{_LABEL})*")
 _ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
 _RESERVED_BEGINNINGS = ("xn--", "sthree-")
 _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
@@ -21,14 +22,13 @@ def check_bucket_name(name: str) -> None:
     """Refuse a name that S3's rules for general-purpose buckets do not allow."""
     if (
         not _BUCKET.fullmatch(name)
-        or ".." in name
         or _ADDRESS.fullmatch(name)
         or name.startswith(_RESERVED_BEGINNINGS)
         or name.endswith(_RESERVED_ENDS)
     ):
         raise Refusal(
-            f"The bucket name {name!r} is not valid: 3 to 63 lower-case letters, digits, dots and hyphens, "
-            "beginning and ending with a letter or digit, not like an IP address.",
+            f"The bucket name {name!r} is not valid: 3 to 63 lower-case letters, digits, dots and hyphens, a "
+            "letter or digit at both ends and on both sides of a dot, not like an IP address.",
             code="InvalidBucketName",
             details={"BucketName": name},
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sagestead.domain.errors import Refusal
 from sagestead.objects.model import Bucket, Segment, Version
-from sagestead.s3.attributes import STORAGE_CLASS, object_headers, version_headers
+from sagestead.s3.attributes import ENCRYPTION, STORAGE_CLASS, object_headers, version_headers
 from sagestead.s3.checksums import elements_of, headers_of
 from sagestead.s3.conditions import Verdict, read_verdict, requested_range
 from sagestead.s3.desk import Desk
@@ -91,6 +91,7 @@ def get_attributes(desk: Desk, request: S3Request) -> Response:
 
 
 def _excerpt(request: S3Request, bucket: Bucket, version: Version, segments: Sequence[Segment]) -> Excerpt:
+    _check_not_written(request)
     headers = object_headers(bucket, version)
     if read_verdict(request, version) is Verdict.NOT_MODIFIED:
         kept = ("ETag", "Last-Modified", "x-amz-version-id", "cache-control", "expires")
@@ -112,6 +113,12 @@ def _excerpt(request: S3Request, bucket: Bucket, version: Version, segments: Seq
     if with_checksums:
         headers += headers_of(version.checksums, version.checksum_type)
     return Excerpt(200, 0, version.size, headers)
+
+
+def _check_not_written(request: S3Request) -> None:
+    """Refuse the header of a write, as S3 does."""
+    if request.header(ENCRYPTION) is not None:
+        raise argument(ENCRYPTION, request.header(ENCRYPTION) or "", "left out when reading")
 
 
 def _partial(version: Version, start: int, stop: int, headers: list[tuple[str, str]]) -> Excerpt:
