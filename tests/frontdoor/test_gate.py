@@ -189,7 +189,7 @@ def test_services_that_are_absent_are_named() -> None:
     assert target in answer["message"]
     response = ask(Draft(service="lambda", method="GET", path="/2015-03-31/functions", body=b"").send())
     assert header(response, "x-amzn-ErrorType") == "UnknownOperationException"
-    assert "'lambda'" in said(response)["message"]
+    assert "GET /2015-03-31/functions of the service 'lambda'" in said(response)["message"]
     form = (HOST, ("Content-Type", "application/x-www-form-urlencoded"))
     response = ask(Draft(service="ec2", headers=form, body=b"Action=DescribeVpcs").send())
     assert b"<Code>UnknownOperationException</Code>" in bytes(str(response.body), "utf-8")

@@ -26,6 +26,7 @@ _HEALTH = b"/-/health"
 _MIB = 1024 * 1024
 _LIMITS: Mapping[Protocol, int] = {"json": 8 * _MIB, "query": _MIB, "rest-json": 6 * _MIB + 4096}
 _TOO_LARGE = 413
+_SHOWN = 128
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,12 @@ def _too_large(limit: int) -> Refusal:
 
 
 async def _not_served(call: Call) -> Response:
-    target = call.request.headers.get("x-amz-target")
-    asked = f"its operation '{target[:128]}'" if target else f"{call.request.method} on this path"
+    request = call.request
+    target = request.headers.get("x-amz-target")
+    path = request.raw_path[:_SHOWN].decode("ascii", "replace")
+    asked = f"Operation '{target[:_SHOWN]}'" if target else f"{request.method} {path}"
     raise NotImplementedHere(
-        f"The service '{call.principal.service}' ({asked}) is not served here; "
+        f"{asked} of the service '{call.principal.service}' is not served here; "
         "docs/compatibility.md lists what is."
     )
 
