@@ -221,6 +221,7 @@ def test_deletion_returns_at_once_and_the_endpoint_is_seen_until_it_is_gone(pets
     assert pets.call("DescribeEndpoint", EndpointName="pets")["EndpointStatus"] == "Deleting"
     pets.resources.delete(record)
     absent = ("ValidationException", f'Could not find endpoint "{ARN}".')
+    assert pets.refusal("UpdateEndpoint", EndpointName="pets", EndpointConfigName="x") == absent
     assert pets.refusal("DescribeEndpoint", EndpointName="pets") == absent
     assert pets.refusal("DeleteEndpoint", EndpointName="pets") == absent
 

@@ -66,6 +66,7 @@ def update_endpoint(ctx: Context, request: Json) -> Json:
     """UpdateEndpoint: new instances come up beside the old ones; the old serve until the new do."""
     _check_update(request)
     deployment = _deployment(request)
+    _check_changeable(find_endpoint(ctx, request["EndpointName"]))
     wanted = _snapshot(ctx, request["EndpointConfigName"], deployment)
 
     def decide(seen: Resource) -> Change:
