@@ -73,6 +73,13 @@ def test_large_and_small_bodies_are_read_alike() -> None:
         decode("\n".join(lines).encode(), "text/csv", IMAGE)
 
 
+def test_a_single_column_is_divided_as_the_sniffer_says_in_any_size() -> None:
+    for body in (b"-1e-5", b"\n".join([b"-1e-5"] * 20_000)):
+        with pytest.raises(Undecodable, match="could not convert string to float: '1e'"):
+            decode(body, "text/csv", IMAGE)
+    assert decode(b"\n".join([b"15.5"] * 20_000), "text/csv", IMAGE).matrix.shape == (20_000, 1)
+
+
 def test_slices_of_the_python_reader_meet() -> None:
     lines = [f" {number},nan,{number}.5" for number in range(9000)]
     matrix = decode("\n".join(lines).encode(), "text/csv", IMAGE).matrix

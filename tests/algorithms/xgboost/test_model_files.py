@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
 import struct
@@ -261,5 +262,6 @@ def test_what_xgboost_says_without_its_places() -> None:
 
 
 def test_threads() -> None:
-    assert [threads_of({"OMP_NUM_THREADS": text}) for text in ("3", "0", "x", "")] == [3, 1, 1, 1]
+    assert [threads_of({"OMP_NUM_THREADS": text}) for text in ("1", "0", "x", "", "9" * 99)] == [1] * 5
+    assert threads_of({"OMP_NUM_THREADS": "999"}) == os.cpu_count()
     assert threads_of({}) == 1

@@ -111,7 +111,8 @@ def delimiter_of(line: str) -> str:
 
 def _csv(body: bytes, image: BuiltInImage) -> Matrix:
     stripped = body.strip()
-    if len(stripped) >= _WORTH_ARROW and not stripped.translate(None, _PLAIN):
+    first = stripped[: stripped.find(b"\n")]
+    if len(stripped) >= _WORTH_ARROW and b"," in first[:_SNIFFED] and not stripped.translate(None, _PLAIN):
         matrix = _plain_csv(stripped)
         if matrix is not None:
             return matrix

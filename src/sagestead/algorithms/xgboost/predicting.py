@@ -6,6 +6,8 @@ rows are divided into calls. Nothing reaches the native library that has not pas
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Mapping
 
@@ -20,6 +22,7 @@ from sagestead.worker.contract import ModelRefused
 
 INSTALLED = str(xgboost.__version__)
 _OUTPUTS = 1 << 28
+_POSITIVE = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Unpredictable(ValueError):  # noqa: N818 - it says why not
@@ -81,9 +84,9 @@ class Booster:
 
 
 def threads_of(environment: Mapping[str, str]) -> int:
-    """Return OMP_NUM_THREADS, or 1 as AWS's container has it."""
-    text = environment.get("OMP_NUM_THREADS", "1")
-    return int(text) if text.isascii() and text.isdigit() and int(text[:4]) else 1
+    """Return OMP_NUM_THREADS, at most one a core; 1 as AWS's container has it when it is not set."""
+    text = environment.get("OMP_NUM_THREADS", "")
+    return min(int(text), os.cpu_count() or 1) if _POSITIVE.fullmatch(text) else 1
 
 
 def first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ belongs to the image tag. Nothing that a client sends raises.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
 from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
 
 DEFAULT_MAX_CONTENT_LENGTH = 6 << 20
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _OLD_CAP = 20 << 20
 _VOTING = ("multi:softmax", "binary:hinge")
 _TEXT = "text/html; charset=utf-8"
@@ -120,7 +122,7 @@ class XgboostModel:
 def max_content_length(environment: Mapping[str, str], image: BuiltInImage) -> int:
     """Return how many bytes of body are accepted (MAX_CONTENT_LENGTH; at most 20 MiB up to 1.2-1)."""
     text = environment.get("MAX_CONTENT_LENGTH", "")
-    limit = int(text) if text.isascii() and text.isdigit() else DEFAULT_MAX_CONTENT_LENGTH
+    limit = int(text) if _NUMBER.fullmatch(text) else DEFAULT_MAX_CONTENT_LENGTH
     return limit if image.at_least("1.2-2") else min(limit, _OLD_CAP)
 
 

@@ -7,6 +7,7 @@ answered several at a time and written in the order of the input.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,7 @@ _MIB = 1 << 20
 _CONTAINER_LIMIT = 6 * _MIB
 _THREADS = 4
 _REASON = 1024
+_POSITIVE = re.compile(r"[1-9][0-9]{0,17}")
 _LOGGED = 4096
 
 
@@ -50,7 +52,7 @@ def effective(task: TransformTask, environment: Mapping[str, str]) -> Effective:
     Payloads of many records are not made larger than the container accepts (MAX_CONTENT_LENGTH).
     """
     text = environment.get("MAX_CONTENT_LENGTH", "")
-    accepted = int(text) if text.isascii() and text.isdigit() and int(text) else _CONTAINER_LIMIT
+    accepted = int(text) if _POSITIVE.fullmatch(text) else _CONTAINER_LIMIT
     payload_mb = max(1, accepted // _MIB) if task.max_payload_mb is None else task.max_payload_mb
     return Effective(
         concurrent=task.max_concurrent or os.cpu_count() or 1,
@@ -192,12 +194,12 @@ class _Pool:
     threads: int
 
     def in_order(self, work: Callable[[Portion], Outcome], parts: Iterator[Portion]) -> Iterator[Outcome]:
-        """Yield the outcomes in the order of the portions; at most `threads` are under way at a time."""
+        """Yield the outcomes in the order of the portions; one more portion than threads is held ready."""
         pending: deque[Future[Outcome]] = deque()
         try:
             for part in parts:
                 pending.append(self.executor.submit(work, part))
-                if len(pending) >= self.threads:
+                if len(pending) > self.threads:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
