@@ -234,6 +234,7 @@ def test_a_finished_checkpoint_of_any_booster_is_the_model(job: Job, booster_nam
             {"num_round": "1", "objective": "multi:softprob", "num_class": "5", "eval_metric": "f1_binary"},
             "ClientError: Target is multiclass but average='binary'",
         ),
+        ({"num_round": "1", "max_depth": "0"}, "ClientError: "),
         (
             {"num_round": "1", "objective": "aft_loss_distribution"},
             "AlgorithmError: XGB train call failed with exception:\n ",

@@ -21,6 +21,7 @@ def test_a_job_gets_the_defaults_of_its_image() -> None:
     assert translated("1.7-1", rows=5_000_000)[0]["tree_method"] == "approx"
     assert translated("1.7-1", tree_method="hist", base_score=0.1)[0]["base_score"] == 0.1
     assert "base_score" not in translated("1.7-1", objective="reg:absoluteerror")[0]
+    assert translated("1.7-1", colsample_bynode=0.5)[0]["tree_method"] == "hist"
     assert "tree_method" not in translated("1.7-1", updater=["grow_quantile_histmaker"])[0]
 
 
@@ -72,6 +73,7 @@ def test_what_the_library_dropped_is_translated_or_said(
     [
         {"single_precision_histogram": "true"},
         {"use_dask_gpu_training": "true"},
+        {"colsample_bynode": 0.5, "tree_method": "exact"},
         {"updater": ["distcol"]},
         {"updater": ["grow_skmaker", "prune"]},
     ],

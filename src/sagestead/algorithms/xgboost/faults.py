@@ -13,11 +13,12 @@ class AlgorithmFault(Exception):  # noqa: N818 - the same
     """Training itself failed. FailureReason begins `AlgorithmError:`."""
 
 
-# What the library says of labels, of two parameters and of data that do not fit, in its words of any version.
+# What the library says of labels, of data without features, and of parameters that do not go together.
 _USER_FAULT = re.compile(
     r"label must be|Label contains NaN|base_score|should be greater equal to|feature_names mismatch"
     r"|Check failed: preds\.[sS]ize\(\) == info\.labels|the dataset only contains pos or neg samples"
-    r"|Target is multiclass but average='binary'"
+    r"|Target is multiclass but average='binary'|0 feature is supplied|[Oo]nly uniform sampling is supported"
+    r"|exact tree method doesn't support|not yet supported by the exact tree method"
 )
 
 

@@ -108,10 +108,25 @@ def _tree_method(work: _Translation) -> None:
         if params.pop("tree_method", None):
             work.notes.append("Hyperparameter tree_method has no effect: booster gblinear has no trees.")
         return
+    samples_by_node = params.get("colsample_bynode", 1.0) != 1.0
+    if params.get("tree_method") == "exact" and samples_by_node:
+        raise UserFault(
+            f"Hyperparameter colsample_bynode: {params['colsample_bynode']} with tree_method exact is not "
+            "offered by this server's XGBoost; use tree_method hist."
+        )
     grows = "updater" not in params and params.get("process_type") != "update"
     if work.behaviour.chooses_exact and grows and params.get("tree_method", "auto") == "auto":
-        params["tree_method"] = "exact" if work.rows < EXACT_BELOW_ROWS else "approx"
-        work.notes.append(f"tree_method auto is {params['tree_method']}: the data has {work.rows} rows.")
+        params["tree_method"], why = _chosen_method(work.rows, samples_by_node=samples_by_node)
+        work.notes.append(f"tree_method auto is {params['tree_method']}: {why}.")
+
+
+def _chosen_method(rows: int, *, samples_by_node: bool) -> tuple[str, str]:
+    """Return what `auto` means for an image that chooses, and why."""
+    if rows >= EXACT_BELOW_ROWS:
+        return "approx", f"the data has {rows} rows"
+    if samples_by_node:
+        return "hist", "the exact method of this server's XGBoost samples no columns by node"
+    return "exact", f"the data has {rows} rows"
 
 
 def _sketch_eps(work: _Translation) -> None:
