@@ -75,7 +75,7 @@ def get_log_events(ctx: Context, request: Json) -> Json:
     A token comes back unchanged when there is nothing further in its direction.
     """
     stream = LogStream(ctx.account, ctx.region, _named_group(ctx, request), request["logStreamName"])
-    _check_stream(ctx, stream)
+    _found_stream(ctx, stream)
     limit = request.get("limit", MOST_EVENTS)
     start, end = request.get("startTime"), request.get("endTime")
     forward, sequence = _position(ctx, stream, request)
@@ -139,31 +139,25 @@ def _check_group(ctx: Context, group: str) -> None:
         raise NotFound(sentence, code="ResourceNotFoundException")
 
 
-def _check_stream(ctx: Context, stream: LogStream) -> None:
-    found = ctx.logs.streams(stream.account, stream.region, stream.group, stream.stream)
-    if all(summary.stream != stream for summary in found):
-        _check_group(ctx, stream.group)
-        sentence = "The specified log stream does not exist."
-        raise NotFound(sentence, code="ResourceNotFoundException")
+def _found_stream(ctx: Context, stream: LogStream) -> StreamSummary:
+    for summary in ctx.logs.streams(stream.account, stream.region, stream.group, stream.stream):
+        if summary.stream == stream:
+            return summary
+    _check_group(ctx, stream.group)
+    sentence = "The specified log stream does not exist."
+    raise NotFound(sentence, code="ResourceNotFoundException")
 
 
-def _selected(ctx: Context, request: Json) -> list[LogStream]:
+def _selected(ctx: Context, request: Json) -> list[StreamSummary]:
     """Return the streams that FilterLogEvents searches."""
-    group, names, prefix = (
-        _named_group(ctx, request),
-        request.get("logStreamNames"),
-        request.get("logStreamNamePrefix"),
-    )
+    group, names = _named_group(ctx, request), request.get("logStreamNames")
+    prefix = request.get("logStreamNamePrefix")
     if names is not None and prefix is not None:
         raise _wrong("logStreamNames and logStreamNamePrefix exclude each other; send one of them.")
     if names is not None:
-        named = [LogStream(ctx.account, ctx.region, group, name) for name in sorted(set(names))]
-        for stream in named:
-            _check_stream(ctx, stream)
-        return named
+        return [_found_stream(ctx, LogStream(ctx.account, ctx.region, group, name)) for name in set(names)]
     _check_group(ctx, group)
-    found = ctx.logs.streams(ctx.account, ctx.region, group, prefix or "")
-    return [summary.stream for summary in found]
+    return ctx.logs.streams(ctx.account, ctx.region, group, prefix or "")
 
 
 def _position(ctx: Context, stream: LogStream, request: Json) -> tuple[bool, int]:
