@@ -50,3 +50,13 @@ class TestSqlCredentials:
         assert other.find("AKIAONE") == replace(KEY, enabled=False)
         assert not credentials.disable("AKIANONE")
         second.close()
+
+    def test_sessions_long_expired_are_forgotten(self, credentials: Credentials) -> None:
+        credentials.add(KEY)
+        credentials.add(SESSION)
+        credentials.add(replace(SESSION, access_key_id="ASIATHREE", expires_at=1234.5 + 86400))
+        assert credentials.find("ASIATWO") is not None
+        credentials.add(replace(SESSION, access_key_id="ASIAFOUR", expires_at=1234.5 + 8 * 86400))
+        assert credentials.find("ASIATWO") is None
+        assert credentials.find("ASIATHREE") is not None
+        assert credentials.keys() == [KEY]

@@ -10,6 +10,9 @@ from sagestead.domain.identity import Credential
 from sagestead.store.database import Database
 from sagestead.store.tables import credentials
 
+KEPT_SECONDS = 7 * 86400.0
+"""Sessions that expired so much earlier than a new one are forgotten when that one is added."""
+
 
 class SqlCredentials:
     """`Credentials` on a `Database`."""
@@ -36,6 +39,9 @@ class SqlCredentials:
             "enabled": credential.enabled,
         }
         with self._database.write() as connection:
+            if credential.expires_at is not None:
+                bygone = credentials.c.expires_at < credential.expires_at - KEPT_SECONDS
+                connection.execute(sa.delete(credentials).where(bygone))
             connection.execute(sa.insert(credentials).values(values))
 
     def disable(self, access_key_id: str) -> bool:

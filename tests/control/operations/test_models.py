@@ -1,10 +1,13 @@
 """Models: what is accepted, echoed and refused."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from tests.control.operations.service import ACCOUNT, IMAGE, ROLE, Service
 
+from sagestead.domain.errors import Refusal
 from sagestead.domain.resources import Kind
 
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model/cats"
@@ -182,3 +185,18 @@ def test_models_are_listed_newest_first(service: Service) -> None:
         "CreationTime": service.now,
     }
     assert "NextToken" not in listed
+
+
+def test_of_many_who_make_the_same_model_at_once_one_does(service: Service) -> None:
+    request = {"ModelName": "cats", "PrimaryContainer": {"Image": IMAGE}}
+
+    def make(_: int) -> str:
+        try:
+            arn: str = service.call("CreateModel", **request)["ModelArn"]
+        except Refusal as refusal:
+            return refusal.sentence
+        return arn
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = Counter(threads.map(make, range(16)))
+    assert answers == {ARN: 1, f'Cannot create already existing model "{ARN}".': 15}

@@ -1,5 +1,6 @@
 """Tags: at creation and afterwards."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -87,3 +88,13 @@ def test_there_is_no_second_page_of_tags(tagged: Service) -> None:
 def test_there_are_no_monitoring_schedules(service: Service) -> None:
     answer = service.call("ListMonitoringSchedules", EndpointName="pets", MaxResults=100)
     assert answer == {"MonitoringScheduleSummaries": []}
+
+
+def test_of_many_who_tag_at_once_nobody_is_lost(tagged: Service) -> None:
+    def add(number: int) -> None:
+        tagged.call("AddTags", ResourceArn=ARN, Tags=[tag(f"k{number}")])
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(20)))
+    keys = {one["Key"] for one in tagged.call("ListTags", ResourceArn=ARN)["Tags"]}
+    assert keys == {"a", "b", *(f"k{number}" for number in range(20))}
