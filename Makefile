@@ -17,6 +17,7 @@ setup: .venv/.complete
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --editable '.[dev]'
+	$(BIN)/python -m compileall -q src
 	@touch $@
 
 test: setup check

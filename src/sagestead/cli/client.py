@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
-
 from sagestead.cli.env import choose_key
 from sagestead.settings import Folder, Server
 
 
 def client(folder: Folder, server: Server, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
     """Return a client of one of the server's services."""
+    import botocore.session  # noqa: PLC0415 - only when it is needed: `up` starts faster
+    from botocore.config import Config  # noqa: PLC0415 - only when it is needed: `up` starts faster
+
     key = choose_key(folder, server, None)
     return botocore.session.get_session().create_client(
         service,

@@ -17,7 +17,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from sagestead.cli.client import client
 from sagestead.cli.down import is_held
@@ -98,6 +97,8 @@ def sockets(folder: Folder) -> Finding:
 
 def server_checks(folder: Folder) -> Iterator[Finding]:
     """Check the running server: it answers, its clock agrees, a signed request passes."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only when it is needed: `up` starts faster
+
     server = Server.read(folder)
     if server is None or not is_held(folder):
         free = port_is_free(DEFAULT_PORT)

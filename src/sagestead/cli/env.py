@@ -14,9 +14,7 @@ import typer
 from sagestead.cli.terminal import DataOption, refuse, running_server
 from sagestead.control.accounts import EXECUTION_ROLE
 from sagestead.domain.identity import Credential
-from sagestead.settings import Folder, Server
-from sagestead.store.credentials import SqlCredentials
-from sagestead.store.database import open_database
+from sagestead.settings import Folder, Server, Settings
 
 
 class Shell(StrEnum):
@@ -51,11 +49,13 @@ def env(
 
 def choose_key(folder: Folder, server: Server, wanted: str | None) -> Credential:
     """Return the key to export; exits with a sentence when there is none."""
-    database = open_database(folder.root)
+    from sagestead.service.adapters import open_adapters  # noqa: PLC0415 - only when it is needed: `up` starts faster
+
+    adapters = open_adapters(Settings(str(folder.root)))
     try:
-        stored = SqlCredentials(database).keys()
+        stored = adapters.credentials.keys()
     finally:
-        database.close()
+        adapters.database.close()
     for credential in stored:
         fits = credential.access_key_id == wanted if wanted else credential.account == server.account
         if fits and credential.enabled:

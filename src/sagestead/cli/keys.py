@@ -7,32 +7,34 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from sagestead.cli.terminal import DataOption, console, refuse
 from sagestead.control.accounts import new_key, open_account
-from sagestead.settings import DEFAULT_ACCOUNT, data_folder
-from sagestead.store.credentials import SqlCredentials
-from sagestead.store.database import Database, open_database
-from sagestead.store.resources import SqlResources
+from sagestead.settings import DEFAULT_ACCOUNT, Settings, data_folder
+
+if TYPE_CHECKING:
+    from sagestead.service.adapters import Adapters
 
 keys = typer.Typer(help="Key pairs; the account of a request comes from its key.", no_args_is_help=True)
 
 
 @contextmanager
-def opened(data: Path | None) -> Iterator[Database]:
-    """Open the store of the data folder; exits with a sentence when there is none yet."""
+def opened(data: Path | None) -> Iterator[Adapters]:
+    """Open the data folder; exits with a sentence when there is none yet."""
+    from sagestead.service.adapters import open_adapters  # noqa: PLC0415 - only when it is needed: `up` starts faster
+
     folder = data_folder(data)
     if not folder.root.is_dir():
         refuse(f"The data folder {folder.root} does not exist yet; run 'sagestead up' once.")
-    database = open_database(folder.root)
+    adapters = open_adapters(Settings(str(folder.root)))
     try:
-        yield database
+        yield adapters
     finally:
-        database.close()
+        adapters.database.close()
 
 
 @keys.command()
@@ -43,13 +45,13 @@ def create(
     """Make a key pair. The secret is shown once, here."""
     if not re.fullmatch(r"\d{12}", account):
         refuse(f"--account {account!r} must be twelve digits.")
-    with opened(data) as database:
-        credentials = SqlCredentials(database)
+    with opened(data) as adapters:
+        credentials = adapters.credentials
         stored = credentials.keys()
         if any(key.account == account for key in stored):
             key = new_key(credentials, account)
         else:
-            key = open_account(SqlResources(database), credentials, account, round(time.time(), 3))
+            key = open_account(adapters.resources, credentials, account, round(time.time(), 3))
     console.print(f"AWS_ACCESS_KEY_ID={key.access_key_id}")
     console.print(f"AWS_SECRET_ACCESS_KEY={key.secret}")
 
@@ -58,8 +60,8 @@ def create(
 def list_keys(data: DataOption = None) -> None:
     """List the key pairs, without their secrets."""
     table = Table("Access key id", "Account", "Principal", "State")
-    with opened(data) as database:
-        stored = SqlCredentials(database).keys()
+    with opened(data) as adapters:
+        stored = adapters.credentials.keys()
         for key in stored:
             table.add_row(key.access_key_id, key.account, key.arn, "enabled" if key.enabled else "disabled")
     console.print(table)
@@ -71,7 +73,7 @@ def disable(
     data: DataOption = None,
 ) -> None:
     """Disable a key pair: its requests are refused from now on."""
-    with opened(data) as database:
-        if not SqlCredentials(database).disable(access_key_id):
+    with opened(data) as adapters:
+        if not adapters.credentials.disable(access_key_id):
             refuse(f"There is no key {access_key_id}; 'sagestead keys list' shows those there are.")
     console.print(f"{access_key_id} is disabled.")

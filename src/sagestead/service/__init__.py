@@ -1,5 +1,5 @@
 """Builds everything, introduces it, starts it, stops it.
 
 `supervisor.py` owns the data folder and the children; `control.py` and `front.py` are what the children run;
-`wiring.py` is the one place where adapters meet the code that uses them.
+`adapters.py` opens the outside, and `wiring.py` lists what is served.
 """

@@ -12,7 +12,7 @@ from sagestead.control.reconciler.loop import Reconciler
 from sagestead.engines.process.engine import ProcessEngine
 from sagestead.planning.programs import Program
 from sagestead.service import lifeline
-from sagestead.service.wiring import open_adapters
+from sagestead.service.adapters import open_adapters
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
 

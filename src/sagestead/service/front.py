@@ -14,7 +14,8 @@ import uvloop
 
 from sagestead.frontdoor.server import FrontDoor
 from sagestead.service import lifeline
-from sagestead.service.wiring import build_gate, open_adapters
+from sagestead.service.adapters import open_adapters
+from sagestead.service.wiring import build_gate
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.serving.table import RouteWatcher
 from sagestead.settings import Settings

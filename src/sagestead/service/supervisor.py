@@ -22,7 +22,7 @@ from types import FrameType
 from sagestead.control.accounts import open_account
 from sagestead.domain.identity import Credential
 from sagestead.service import lifeline
-from sagestead.service.wiring import open_adapters
+from sagestead.service.adapters import open_adapters
 from sagestead.settings import Server, Settings
 
 log = logging.getLogger(__name__)

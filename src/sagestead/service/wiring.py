@@ -1,10 +1,9 @@
-"""Where adapters meet the code that uses them. Everything that is served is listed here, visibly."""
+"""What a front door serves, listed visibly: every service with its operations, behind the one gate."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from sagestead.control.api import Api
 from sagestead.control.context import Context, Hold, Operation
@@ -22,41 +21,11 @@ from sagestead.control.operations import (
 )
 from sagestead.frontdoor import dispatch
 from sagestead.frontdoor.gate import Gate, Service
-from sagestead.objects.store import FolderObjects
 from sagestead.s3.handler import S3Handler
+from sagestead.service.adapters import Adapters
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.settings import Settings
-from sagestead.store.credentials import SqlCredentials
-from sagestead.store.database import Database, open_database
-from sagestead.store.logs import SqlLogs
-from sagestead.store.resources import SqlResources
-from sagestead.store.routes import SqlRoutes
 from sagestead.wire.http import Call
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """The outside, opened once a process."""
-
-    database: Database
-    resources: SqlResources
-    routes: SqlRoutes
-    credentials: SqlCredentials
-    logs: SqlLogs
-    objects: FolderObjects
-
-
-def open_adapters(settings: Settings) -> Adapters:
-    """Open the store and the object store of the data folder."""
-    database = open_database(settings.folder.root)
-    return Adapters(
-        database=database,
-        resources=SqlResources(database),
-        routes=SqlRoutes(database),
-        credentials=SqlCredentials(database),
-        logs=SqlLogs(database),
-        objects=FolderObjects(settings.folder.objects, time.time),
-    )
 
 
 def merged(*tables: Mapping[str, Operation]) -> dict[str, Operation]:
