@@ -26,6 +26,7 @@ from sagestead.worker.archives import extract
 from sagestead.worker.contract import Load, Model, ModelRefused, Train
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
+from sagestead.worker.transform import transform
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -105,8 +106,6 @@ def _train(task: Work) -> int:
 
 
 def _transform(task: Work) -> int:
-    from sagestead.worker.transform import transform  # noqa: PLC0415 - only this role needs it
-
     value = read_json(task.run.transform_task)
     if value is None:
         raise FileNotFoundError(task.run.transform_task)

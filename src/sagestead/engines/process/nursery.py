@@ -15,6 +15,15 @@ from sagestead.worker.surroundings import LIFELINE
 START_SECONDS = 60.0
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
+# Libraries that would start threads when they are imported, which a fork would lose: BLAS and Arrow's
+# allocator. Workers are told their own number of threads.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "PYTHONUTF8": "1",
+}
+
 
 class ZygoteLost(Exception):  # noqa: N818 - an event
     """The zygote ended before it answered."""
@@ -37,8 +46,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         ours.settimeout(START_SECONDS)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        # One thread before the fork: BLAS would start its own on import. Workers set their own numbers.
-        environment |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+        environment |= _ENVIRONMENT
         passed = [theirs.fileno()]
         if lifeline := os.environ.get(LIFELINE):
             environment[LIFELINE] = lifeline
