@@ -14,7 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -177,17 +177,22 @@ class Blobs:
         name = uuid.uuid4().hex
         return BlobWriter(self.path(name).parent, name, algorithms)
 
-    def twin(self, segment: Segment) -> Segment:
-        """Return a durable second blob with the same bytes, sharing storage if possible."""
-        name = uuid.uuid4().hex
-        target = self.path(name)
+    def twins(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Return durable second blobs with the same bytes, sharing storage if possible.
+
+        They are made in one subfolder, so that one fsync makes all their names durable.
+        """
+        beginning = uuid.uuid4().hex[:2]
+        twins = [replace(segment, blob=beginning + uuid.uuid4().hex[2:]) for segment in segments]
         try:
-            link_or_copy(self.path(segment.blob), target)
-            sync_folder(target.parent)
+            for segment, twin in zip(segments, twins, strict=True):
+                link_or_copy(self.path(segment.blob), self.path(twin.blob))
+            sync_folder(self._root / beginning)
         except BaseException:
-            target.unlink(missing_ok=True)
+            for twin in twins:
+                self.path(twin.blob).unlink(missing_ok=True)
             raise
-        return Segment(name, segment.size, segment.sha256, segment.checksums)
+        return twins
 
     def remove(self, groups: Iterable[Sequence[str]]) -> None:
         """Remove blobs that the index no longer names, each group being the blobs of one version.

@@ -6,6 +6,7 @@ in memory for each.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from sagestead.domain.errors import Refusal
@@ -64,14 +65,22 @@ class S3Handler:
             raise
 
     async def _write(self, body: Body, writer: BlobWriter) -> None:
+        """Write a batch while the next one arrives."""
         batch: list[bytes] = []
         size = 0
-        async for chunk in body.chunks():
-            batch.append(chunk)
-            size += len(chunk)
-            if size >= _BATCH:
-                await self._desk.run(writer.write, b"".join(batch))
-                batch, size = [], 0
+        writing: asyncio.Future[None] | None = None
+        try:
+            async for chunk in body.chunks():
+                batch.append(chunk)
+                size += len(chunk)
+                if size >= _BATCH:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(self._desk.run(writer.write, b"".join(batch)))
+                    batch, size = [], 0
+        finally:
+            if writing is not None:
+                await writing
         if batch:
             await self._desk.run(writer.write, b"".join(batch))
 

@@ -108,7 +108,7 @@ def copy_object(desk: Desk, request: S3Request) -> Response:
         if source_bucket == bucket and source.key == request.key:
             _check_not_itself(request, source)
         checksums, checksum_type = _copied_checksums(request, source, snapshot)
-        segments = [desk.store.blobs.twin(segment) for segment in snapshot.segments]
+        segments = desk.store.blobs.twins(snapshot.segments)
     draft = Draft(segments, source.etag, attributes, checksums, checksum_type, source.multipart)
     version = desk.store.versions.put(bucket, request.key, draft, write_condition(request))
     headers = [*encryption_headers(attributes), *written_headers(bucket, version)]
