@@ -35,6 +35,7 @@ from sagestead.worker.main import Work, tell, work
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 
 PRELOADED = (
+    "sagestead.algorithms.xgboost",  # first: it says how OpenMP waits, before anything loads OpenMP
     "numpy",
     "scipy.sparse",
     "xgboost",
