@@ -25,7 +25,7 @@ from sagestead.worker.transform.reading import HARD_LIMIT, Division, Portion, Un
 
 _MIB = 1 << 20
 _CONTAINER_LIMIT = 6 * _MIB
-_THREADS = 4
+_THREADS = 4  # reading and writing numbers holds the interpreter: more threads only wait for each other
 _REASON = 1024
 _POSITIVE = re.compile(r"[1-9][0-9]{0,17}")
 _LOGGED = 4096

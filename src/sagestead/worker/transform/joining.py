@@ -50,8 +50,9 @@ class Joining:
         """Return the records of a body; newlines at its end belong to none."""
         try:
             text = body.decode()
-        except UnicodeDecodeError:
-            raise Unjoinable("Fail to parse: the data is not UTF-8") from None
+        except UnicodeDecodeError as error:
+            place = body.count(b"\n", 0, error.start)
+            raise Unjoinable("Fail to parse: it is not UTF-8", place) from None
         if self.form == "json":
             return [text]
         text = text.rstrip("\r\n")
@@ -131,10 +132,14 @@ def _media(content_type: str | None) -> str:
 def _selected(path: Path, lines: Sequence[str]) -> str:
     """Return what a path selects of the cells of CSV lines put together."""
     line = ",".join(lines)
-    if '"' in line:
-        cells = [cell for row in csv.reader(lines, strict=True) for cell in row]
-        return ",".join(_quoted(cell) for cell in path.of_row(cells))
-    return line if path.is_everything else ",".join(path.of_row(line.split(",")))
+    if '"' not in line:
+        return line if path.is_everything else ",".join(path.of_row(line.split(",")))
+    cells = [cell for part in lines for cell in _cells(part)]
+    return ",".join(_quoted(cell) for cell in path.of_row(cells))
+
+
+def _cells(line: str) -> list[str]:
+    return next(csv.reader([line], strict=True)) if '"' in line else line.split(",")
 
 
 def _quoted(cell: str) -> str:
@@ -150,4 +155,9 @@ def _joined(record: Any, inference: Any) -> Any:  # noqa: ANN401 - JSON values
 
 
 def _dumps(value: Any) -> str:  # noqa: ANN401 - a JSON value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, which only an escape can carry
+        return json.dumps(value, separators=(",", ":"))
+    return text
