@@ -14,6 +14,7 @@ import pytest
 from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Principal
 from sagestead.domain.routes import Route, Variant
+from sagestead.engines.process.engine import ProcessEngine
 from sagestead.serving import worker_host
 from sagestead.serving.invocation import InvocationHandler, choose
 from sagestead.serving.table import RouteWatcher
@@ -23,7 +24,7 @@ from sagestead.store.routes import SqlRoutes
 from sagestead.wire.http import Call, Headers, Request, Response
 from sagestead.wire.sigv4 import WholeBody
 
-from .conftest import Instance, run
+from .conftest import Instance, run, until
 
 OURS = "X-Amzn-SageMaker-"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -58,8 +59,7 @@ async def serving(database: Database, *variants: Variant) -> AsyncIterator[Invoc
             await task
         for host in watcher._hosts.values():
             host.retire()
-        while any(host.outstanding for host in watcher._hosts.values()):  # noqa: ASYNC110 - an instance decides
-            await asyncio.sleep(0.01)
+        await until(lambda: not any(host.outstanding for host in watcher._hosts.values()))
         await asyncio.sleep(0)
 
 
@@ -259,17 +259,20 @@ def original(answer: Response) -> tuple[int, str]:
     return body["OriginalStatusCode"], body["OriginalMessage"]
 
 
-def test_requests_go_to_the_least_busy_instance(instance: Instance, database: Database) -> None:
+def test_requests_go_to_the_least_busy_instance(
+    instance: Instance, database: Database, engine: ProcessEngine
+) -> None:
     async def scenario() -> None:
         variant = Variant("Blue", 1.0, (instance("a"), instance("b")))
         async with serving(database, variant) as handler:
-            busy = asyncio.create_task(handler(call(b"wait 0.5")))
-            await asyncio.sleep(0.05)
-            begun = time.monotonic()
+            busy = asyncio.create_task(handler(call(b"hang")))
+            await until(lambda: any(host.outstanding for host in handler._watcher._hosts.values()))
             answers = [await handler(call(b"pid")) for _ in range(20)]
-            assert time.monotonic() - begun < 0.4
-            assert len({answer.body for answer in answers if isinstance(answer.body, bytes)}) == 1
-            assert (await busy).status == 200
+            (idle,) = {int(answer.body) for answer in answers if isinstance(answer.body, bytes)}
+            processes = {int((engine.folder(name) / "lock").read_text()) for name in ("a", "b")}
+            (hanging,) = processes - {idle}
+            os.kill(hanging, signal.SIGKILL)
+            assert original(await busy)[0] == 0
 
     run(scenario())
 
@@ -283,7 +286,7 @@ def test_a_killed_instance_loses_at_most_the_request_it_had_begun(
             victim = await handler(call(b"pid"))
             assert isinstance(victim.body, bytes)
             asked = [asyncio.create_task(handler(call(b"wait 0.01"))) for _ in range(20)]
-            await asyncio.sleep(0.03)
+            await until(lambda: any(task.done() for task in asked))
             os.kill(int(victim.body), signal.SIGKILL)
             answers = await asyncio.gather(*asked)
             assert sum(answer.status == 424 for answer in answers) <= 1

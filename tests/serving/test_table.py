@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from sagestead.domain.routes import Route, Variant
@@ -11,7 +11,7 @@ from sagestead.store.database import Database
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
 
-from .conftest import run
+from .conftest import run, until
 
 PLACE = ("123456789012", "eu-west-1", "hotels")
 
@@ -31,12 +31,6 @@ async def watching(database: Database) -> AsyncIterator[RouteWatcher]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the condition belongs to another process
-            await asyncio.sleep(0.001)
 
 
 def test_a_published_route_is_followed_and_acknowledged(database: Database) -> None:

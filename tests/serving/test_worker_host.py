@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,11 @@ from sagestead.serving.host import NoAnswer, Unread
 from sagestead.serving.worker_host import WorkerHost
 from sagestead.worker.contract import Answer, Invocation
 
-from .conftest import OWNER, Instance, run
+from .conftest import OWNER, Instance, run, until
 
 
 def asking(body: bytes) -> Invocation:
     return Invocation(body, content_type="text/csv", custom_attributes="trace=1")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the condition belongs to another process
-            await asyncio.sleep(0)
 
 
 async def pid_of(host: WorkerHost) -> int:
