@@ -8,7 +8,6 @@ import pytest
 from sagestead.control import compatibility
 from sagestead.control.operations import sagemaker
 from sagestead.s3.routes import ROUTES
-from sagestead.service import wiring
 from sagestead.wire.models import service_model
 
 WRITTEN = (Path(__file__).parents[2] / compatibility.PAGE).read_text(encoding="utf-8")
@@ -50,8 +49,3 @@ def test_held_answers_have_the_member_that_is_watched() -> None:
         output = service_model("sagemaker").operation(operation).output
         assert output is not None
         assert hold.transitional <= set(output.members[hold.member].enum)
-
-
-def test_the_service_offers_what_the_page_says() -> None:
-    assert wiring.SAGEMAKER == sagemaker.OPERATIONS
-    assert wiring.HOLDS == sagemaker.HOLDS

@@ -7,18 +7,7 @@ from collections.abc import Callable, Mapping
 
 from sagestead.control.api import Api
 from sagestead.control.context import Context, Hold, Operation
-from sagestead.control.operations import (
-    endpoint_configs,
-    endpoints,
-    iam,
-    logs,
-    models,
-    monitoring,
-    sts,
-    tags,
-    training_jobs,
-    transform_jobs,
-)
+from sagestead.control.operations import iam, logs, sagemaker, sts
 from sagestead.frontdoor import dispatch
 from sagestead.frontdoor.gate import Gate, Service
 from sagestead.s3.handler import S3Handler
@@ -27,28 +16,8 @@ from sagestead.serving.invocation import InvocationHandler
 from sagestead.settings import Settings
 from sagestead.wire.http import Call
 
-
-def merged(*tables: Mapping[str, Operation]) -> dict[str, Operation]:
-    """Return one table; an operation that stands twice is a defect."""
-    result: dict[str, Operation] = {}
-    for table in tables:
-        for name, operation in table.items():
-            if name in result:
-                raise ValueError(f"operation {name} stands in two modules")
-            result[name] = operation
-    return result
-
-
-SAGEMAKER: dict[str, Operation] = merged(
-    models.OPERATIONS,
-    endpoint_configs.OPERATIONS,
-    endpoints.OPERATIONS,
-    training_jobs.OPERATIONS,
-    transform_jobs.OPERATIONS,
-    tags.OPERATIONS,
-    monitoring.OPERATIONS,
-)
-HOLDS: dict[str, Hold] = {**endpoints.HOLDS, **training_jobs.HOLDS, **transform_jobs.HOLDS}
+SAGEMAKER, LOGS, STS, IAM, S3 = (frozenset({name}) for name in ("sagemaker", "logs", "sts", "iam", "s3"))
+"""What a credential scope must name, by service."""
 
 
 def contexts(adapters: Adapters) -> Callable[[Call], Context]:
@@ -77,46 +46,18 @@ def build_gate(settings: Settings, adapters: Adapters, invocations: InvocationHa
     ) -> Api:
         return Api(service, operations, holds or {}, make, revision, hold)
 
-    sagemaker = frozenset({"sagemaker"})
+    target, signed = dispatch.by_target, dispatch.by_signing_name
+    s3 = S3Handler(adapters.objects, settings.region)
+    control = api("sagemaker", sagemaker.OPERATIONS, sagemaker.HOLDS)
     return Gate(
         adapters.credentials,
         [
-            Service("runtime", sagemaker, "rest-json", dispatch.is_runtime, invocations),
-            Service(
-                "sagemaker",
-                sagemaker,
-                "json",
-                dispatch.by_target("SageMaker."),
-                api("sagemaker", SAGEMAKER, HOLDS),
-            ),
-            Service(
-                "logs",
-                frozenset({"logs"}),
-                "json",
-                dispatch.by_target("Logs_20140328."),
-                api("logs", logs.OPERATIONS),
-            ),
-            Service(
-                "sts",
-                frozenset({"sts"}),
-                "query",
-                dispatch.by_signing_name("sts"),
-                api("sts", sts.OPERATIONS),
-            ),
-            Service(
-                "iam",
-                frozenset({"iam"}),
-                "query",
-                dispatch.by_signing_name("iam"),
-                api("iam", iam.OPERATIONS),
-            ),
-            Service(
-                "s3",
-                frozenset({"s3"}),
-                "rest-xml",
-                dispatch.is_s3,
-                S3Handler(adapters.objects, settings.region),
-            ),
+            Service("runtime", SAGEMAKER, "rest-json", dispatch.is_runtime, invocations),
+            Service("sagemaker", SAGEMAKER, "json", target("SageMaker."), control),
+            Service("logs", LOGS, "json", target("Logs_20140328."), api("logs", logs.OPERATIONS)),
+            Service("sts", STS, "query", signed("sts"), api("sts", sts.OPERATIONS)),
+            Service("iam", IAM, "query", signed("iam"), api("iam", iam.OPERATIONS)),
+            Service("s3", S3, "rest-xml", dispatch.is_s3, s3),
         ],
         time.time,
         settings.region,
