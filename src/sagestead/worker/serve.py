@@ -51,7 +51,7 @@ class InstanceServer:
     def stop(self) -> None:
         """End `serve` after what is read now; may be called from a signal handler."""
         self._stopping = True
-        with suppress(OSError):
+        with suppress(OSError):  # full or closed: it wakes, or has ended
             self._waker.send(b"\0", socket.MSG_DONTWAIT)
 
     def ping(self) -> None:
@@ -135,6 +135,9 @@ class InstanceServer:
                 while connection.recv(READ_SIZE):
                     connection.settimeout(max(0.001, deadline - time.monotonic()))
             connection.close()
+        self._selector.close()
+        self._wake.close()
+        self._waker.close()
 
 
 def invoke(model: Model, frame: RequestFrame) -> Answer:
