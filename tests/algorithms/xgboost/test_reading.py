@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -237,3 +238,36 @@ def test_sparse_records_have_the_width_that_they_say(tmp_path: Path) -> None:
 )
 def test_records_that_cannot_be_used_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     assert message in refusal(tmp_path, "recordio-protobuf", content)
+
+
+# All
+
+
+SOUND: dict[Format, bytes] = {
+    "csv": b"1,2,3\r\n4,,6\n",
+    "libsvm": b"1:0.5 qid:1 0:1 3:2.5\n0 qid:2 1:1 # x\n",
+    "recordio-protobuf": record([7], [1], [1], 300) + record([8, 9], [0], [0, 299], 300),
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_files_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    data_format = data.draw(st.sampled_from(sorted(SOUND)))
+    content = bytearray(SOUND[data_format])
+    for at in data.draw(st.lists(st.integers(0, len(content) - 4), min_size=1, max_size=4)):
+        content[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    file = tmp_path_factory.mktemp("damaged") / "part"
+    file.write_bytes(content or b"\n")
+    with contextlib.suppress(UserFault):
+        assert read_examples([file], data_format, weights=data.draw(st.booleans())).rows >= 0
+
+
+def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
+    content = write_table(tmp_path, pa.table({"y": [1.0], "a": [2.0]}))
+    for damaged in (content[:-9], content[:40] + content[60:], content[:-20] + b"\xff" * 12 + content[-8:]):
+        assert refusal(tmp_path, "parquet", damaged).startswith(
+            "Failed to load parquet data with exception:\n"
+        )

@@ -24,7 +24,7 @@ def read_parquet(files: Sequence[Path]) -> Examples:
     for file in data:
         try:
             blocks += _blocks(file)
-        except pa.ArrowException as fault:
+        except (pa.ArrowException, OSError, ValueError) as fault:
             raise Unreadable(f"{file.name}: {fault}") from None
     if len({block.shape[1] for block in blocks}) > 1:
         raise Unreadable("the files have different numbers of columns.")

@@ -28,7 +28,7 @@ from sagestead.algorithms.xgboost.faults import UserFault
 
 _BLOCK = 4 << 20
 _ROWS_AT_ONCE = 10_000
-_PARTS_OF_NUMBERS = set("0123456789.+-eE_")
+_NO_DELIMITERS = set('0123456789.+-eE_"\0\r\n')
 
 
 def read_csv(files: Sequence[Path], *, weights: bool) -> Examples:
@@ -56,10 +56,8 @@ def _delimiter(line: str) -> str:
         found = csv.Sniffer().sniff(line).delimiter
     except csv.Error as fault:
         raise UserFault(f"Could not determine delimiter on line {line[:50]}:\n{fault}") from None
-    if found in _PARTS_OF_NUMBERS:
-        raise UserFault(
-            f"Could not determine delimiter on line {line[:50]}:\n'{found}' belongs to the numbers"
-        )
+    if not found.isascii() or not found or found in _NO_DELIMITERS:
+        raise UserFault(f"Could not determine delimiter on line {line[:50]}:\n{found!r} is none")
     return found
 
 
