@@ -143,6 +143,10 @@ class Routes(Protocol):
         """Remove one endpoint's route; returns the new revision."""
         ...
 
+    def revision(self) -> int:
+        """Return the revision of the table (cheap)."""
+        ...
+
     def table(self) -> RouteTable:
         """Return the whole table."""
         ...

@@ -33,7 +33,7 @@ class TestSqlRoutes:
         second = routes.publish(DOGS)
         assert start.revision < first < second
         table = routes.table()
-        assert table.revision == second
+        assert table.revision == routes.revision() == second
         assert dict(table.routes) == {(r.account, r.region, r.endpoint): r for r in (CATS, DOGS)}
 
     def test_a_route_is_replaced_and_withdrawn(self, routes: Routes) -> None:

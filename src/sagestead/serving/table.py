@@ -84,11 +84,12 @@ class RouteWatcher:
         self._loaded.set()
 
     def _fetch(self) -> RouteTable | None:
-        """Return the current table if anything was written since the last look."""
+        """Return the current table if it is another one than that in force."""
         seen = self._resources.revision()
         if seen == self._seen:
             return None
-        table = self._routes.table()
+        moved = self._seen is None or self._routes.revision() != self._table.revision
+        table = self._routes.table() if moved else None
         self._seen = seen
         return table
 

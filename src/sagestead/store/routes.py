@@ -48,12 +48,16 @@ class SqlRoutes:
             connection.execute(statement)
             return count(connection, "routes")
 
+    def revision(self) -> int:
+        """Return the revision of the table."""
+        with self._database.read() as connection:
+            return _revision(connection)
+
     def table(self) -> RouteTable:
         """Return the whole table."""
-        revision = sa.select(counters.c.value).where(counters.c.name == "routes")
         with self._database.read() as connection:
             found = [_route(row) for row in connection.execute(sa.select(routes))]
-            current = connection.execute(revision).scalar_one()
+            current = _revision(connection)
         by_name = {(route.account, route.region, route.endpoint): route for route in found}
         return RouteTable(current, MappingProxyType(by_name))
 
@@ -83,6 +87,13 @@ class SqlRoutes:
         )
         with self._database.read() as connection:
             return connection.execute(behind.limit(1)).first() is None
+
+
+def _revision(connection: sa.Connection) -> int:
+    value: int = connection.execute(
+        sa.select(counters.c.value).where(counters.c.name == "routes")
+    ).scalar_one()
+    return value
 
 
 def _route(row: sa.Row[Any]) -> Route:

@@ -5,6 +5,7 @@ Rule: a notice is only a reason to look. Lost or superfluous notices do no harm.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 LOOK_SECONDS = 0.25
+
+_LOG = logging.getLogger(__name__)
 
 
 class Watch:
@@ -60,7 +63,12 @@ class Watch:
     def _run(self) -> None:
         while not self._closing:
             noticed = self._hear()
-            if self._look() or noticed:
+            try:
+                found = self._look()
+            except Exception:  # noqa: BLE001 - the watch goes on, whatever the machine's trouble
+                _LOG.exception("runs could not be looked at; trying again")
+                found = False
+            if found or noticed:
                 self._announce()
 
     def _hear(self) -> bool:
