@@ -279,9 +279,14 @@ def test_an_unknown_image_names_those_that_are_known(job: Job) -> None:
     assert "with tag 0.90-1, 0.90-2" in failure(job({"num_round": "1"}), "9.9-9")
 
 
-@pytest.mark.parametrize(("keeps", "files"), [("true", ["xgboost-model"]), ("false", [])])
-def test_a_stopped_job_ends_well_and_keeps_its_model_if_asked(job: Job, keeps: str, files: list[str]) -> None:
-    layout = job({"num_round": "100000", "save_model_on_termination": keeps})
+@pytest.mark.parametrize(
+    ("keeps", "verbosity", "files"),
+    [("true", "1", ["xgboost-model"]), ("false", "1", []), ("true", "3", ["xgboost-model"])],
+)
+def test_a_stopped_job_ends_well_and_keeps_its_model_if_asked(
+    job: Job, keeps: str, verbosity: str, files: list[str]
+) -> None:
+    layout = job({"num_round": "100000", "save_model_on_termination": keeps, "verbosity": verbosity})
     program = (
         "import sys; from pathlib import Path; from sagestead.worker.layout import Layout\n"
         "from sagestead.algorithms.xgboost.training import train\n"

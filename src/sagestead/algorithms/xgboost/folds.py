@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xgboost import DMatrix
+from xgboost.callback import TrainingCallback
 
 from sagestead.algorithms.xgboost.artifacts import MODEL_NAME, write_model
 from sagestead.algorithms.xgboost.boosting import Plan, boost
@@ -34,8 +35,13 @@ def split(labels: NDArray[Any], folds: int, repeats: int, seed: int, *, by_class
             yield np.sort(order[fold::folds])
 
 
-def cross_validate(settings: Mapping[str, Any], plan: Plan, data: DMatrix, layout: Layout) -> None:
-    """Train and evaluate all folds; write `xgboost-model-<i>` and `predictions.csv`."""
+def cross_validate(
+    settings: Mapping[str, Any], plan: Plan, data: DMatrix, layout: Layout, stop: TrainingCallback
+) -> None:
+    """Train and evaluate all folds; write `xgboost-model-<i>` and `predictions.csv`.
+
+    `stop` is called after each round and may raise.
+    """
     folds, repeats = settings["_kfold"], settings.get("_num_cv_round", 1)
     if data.num_row() < folds:
         raise UserFault(
@@ -52,7 +58,7 @@ def cross_validate(settings: Mapping[str, Any], plan: Plan, data: DMatrix, layou
         say(f"Fold {number % folds + 1} of {folds}, repeat {number // folds + 1} of {repeats}.")
         others = np.setdiff1d(np.arange(labels.size), rows)
         train, validation = data.slice(others), data.slice(rows)
-        booster, evaluations = boost(plan, [(train, "train"), (validation, "validation")])
+        booster, evaluations = boost(plan, [(train, "train"), (validation, "validation")], further=[stop])
         results.append(evaluations)
         predictions[number // folds].append(_rows_of(rows, booster.predict(validation)))
         write_model(booster, layout.model / f"{MODEL_NAME}-{number}")

@@ -7,11 +7,8 @@ Rule: everything comes from the layout and goes to it. A failure is one text in 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +33,7 @@ from sagestead.algorithms.xgboost.job import Job, read_job
 from sagestead.algorithms.xgboost.reading import read_examples
 from sagestead.algorithms.xgboost.report import say
 from sagestead.algorithms.xgboost.rounds import Checkpoints, IntermediateModel
+from sagestead.algorithms.xgboost.stopping import Stopped, StopRequest
 from sagestead.algorithms.xgboost.translation import to_library
 from sagestead.algorithms.xgboost.versions import behaviour
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
@@ -43,16 +41,12 @@ from sagestead.domain.instances import vcpus
 from sagestead.worker.layout import Layout
 
 
-class _Stopped(BaseException):
-    """SIGTERM came."""
-
-
 def train(layout: Layout, image: str, threads: int) -> int:
     """Run the job in the layout; return its exit code (0 also when SIGTERM ended it)."""
     try:
-        with _sigterm_stops():
-            _run(layout, image, threads)
-    except _Stopped:
+        with StopRequest() as stop:
+            _run(layout, image, threads, stop)
+    except Stopped:
         keep_models_only(layout.model)
         say("Stopped by SIGTERM; the model folder keeps the models that are finished.")
         return 0
@@ -73,23 +67,6 @@ def _failed(layout: Layout, text: str) -> int:
     return 1
 
 
-@contextmanager
-def _sigterm_stops() -> Iterator[None]:
-    """Turn SIGTERM into `_Stopped` at the next step of Python; only a main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        raise _Stopped
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A job whose configuration has passed every check."""
@@ -100,9 +77,10 @@ class _Task:
     settings: Mapping[str, Any]
     data_format: Format
     threads: int
+    stop: StopRequest
 
 
-def _run(layout: Layout, image_uri: str, threads: int) -> None:
+def _run(layout: Layout, image_uri: str, threads: int, stop: StopRequest) -> None:
     image = built_in_image(image_uri)
     if image is None:
         raise UserFault(no_such_image(image_uri))
@@ -115,7 +93,7 @@ def _run(layout: Layout, image_uri: str, threads: int) -> None:
             "Hyperparameter sagemaker_program asks for script mode, which is not offered; leave it out."
         )
     settings = validate(job.hyperparameters, image)
-    task = _Task(layout, job, image, settings, check_channels(job.channels, image), threads)
+    task = _Task(layout, job, image, settings, check_channels(job.channels, image), threads, stop)
     layout.model.mkdir(parents=True, exist_ok=True)
     if "_kfold" in settings:
         _run_folds(task)
@@ -142,9 +120,12 @@ def _run_once(task: _Task) -> None:
     model, done = newest_checkpoint(checkpoints) if checkpoints else (None, 0)
     if model:
         say(f"Checkpoint loaded. Resuming from iteration {done}")
-    further: list[TrainingCallback] = [Checkpoints(checkpoints, done)] if checkpoints else []
+    further: list[TrainingCallback] = []
+    if checkpoints:
+        further.append(Checkpoints(checkpoints, done))
     if task.settings.get("save_model_on_termination") == "true":
         further.append(IntermediateModel(path))
+    further.append(task.stop)
     booster, _ = boost(plan, watched, done=done, model=model, further=further)
     write_model(booster, path)
 
@@ -152,7 +133,7 @@ def _run_once(task: _Task) -> None:
 def _run_folds(task: _Task) -> None:
     train_data, validation_data = _read(task)
     data = _stacked(train_data, validation_data) if validation_data else train_data
-    cross_validate(task.settings, _plan(task, data.rows), _matrix(task, data), task.layout)
+    cross_validate(task.settings, _plan(task, data.rows), _matrix(task, data), task.layout, task.stop)
 
 
 def _plan(task: _Task, rows: int) -> Plan:
