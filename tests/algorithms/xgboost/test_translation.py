@@ -56,7 +56,7 @@ def test_a_job_gets_the_defaults_of_its_image() -> None:
         ({"monotone_constraints": [1, -1]}, {"monotone_constraints": "(1, -1)"}, ""),
         ({"interaction_constraints": [[1], [2]]}, {"interaction_constraints": "[[1], [2]]"}, ""),
         ({"nthread": 1}, {"nthread": 1}, ""),
-        ({"nthread": 64}, {"nthread": 2}, ""),
+        ({"nthread": 64}, {"nthread": 2}, "nthread=64 became 2"),
         ({"num_round": 3, "csv_weights": 1, "_kfold": 2, "eval_metric": ["auc"]}, {}, ""),
     ],
 )

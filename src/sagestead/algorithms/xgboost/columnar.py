@@ -34,7 +34,7 @@ def read_parquet(files: Sequence[Path]) -> Examples:
 
 
 def _blocks(file: Path) -> Iterator[Floats]:
-    with parquet.ParquetFile(file) as table:
+    with parquet.ParquetFile(file, page_checksum_verification=True) as table:
         columns = _columns(table.schema_arrow)
         for batch in table.iter_batches(_ROWS_AT_ONCE, columns=columns):
             block = np.empty((batch.num_rows, len(columns)), np.float32)

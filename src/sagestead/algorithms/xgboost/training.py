@@ -145,7 +145,10 @@ def _plan(task: _Task, rows: int) -> Plan:
 
 def _read(task: _Task) -> tuple[Examples, Examples | None]:
     """Return the examples of `train` and, if there is one, `validation`, with as many columns each."""
-    weighted = task.settings.get("csv_weights") == 1 and task.data_format == "csv"
+    weighted = task.settings.get("csv_weights") == 1
+    if weighted and task.data_format != "csv":
+        say(f"Hyperparameter csv_weights=1 has no effect: the data is {task.data_format}, not CSV.")
+        weighted = False
     train_data = read_examples(channel_files(task.layout, "train"), task.data_format, weights=weighted)
     say(f"Train matrix has {train_data.rows} rows and {train_data.columns} columns")
     if "validation" not in task.job.channels:

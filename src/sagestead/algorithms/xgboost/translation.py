@@ -141,7 +141,12 @@ def _sketch_eps(work: _Translation) -> None:
 
 
 def _threads(work: _Translation) -> None:
-    work.params["nthread"] = min(work.params.get("nthread", work.threads), work.threads)
+    asked = work.params.get("nthread", work.threads)
+    work.params["nthread"] = min(asked, work.threads)
+    if asked > work.threads:
+        work.notes.append(
+            f"Hyperparameter nthread={asked} became {work.threads}: the job has no more threads."
+        )
 
 
 def _spelling(work: _Translation) -> None:
