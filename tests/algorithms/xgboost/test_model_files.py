@@ -122,6 +122,10 @@ def set_version(document: Any) -> None:
     document["version"] = [99, 0, 0]
 
 
+def set_old(document: Any) -> None:
+    document["version"] = [1, 6, 2]
+
+
 def set_old_logitraw(document: Any) -> None:
     document["version"] = [1, 2, 0]
     document["learner"]["objective"]["name"] = "binary:logitraw"
@@ -140,6 +144,10 @@ def set_old_logitraw(document: Any) -> None:
         (b'{"a": 1}', "is damaged: version is not a list of numbers"),
         (b"{", "is damaged: it ends too early"),
         (changed("squared", set_version), r"written by XGBoost 99.0.0; this server runs 3\."),
+        (
+            changed("linear", set_old),
+            "is a gblinear model of XGBoost 1.6.2, which newer versions read wrongly",
+        ),
         (changed("squared", set_old_logitraw), "is a binary:logitraw model of XGBoost 1.2.0"),
     ],
 )

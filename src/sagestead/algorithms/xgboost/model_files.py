@@ -16,6 +16,7 @@ from sagestead.algorithms.xgboost.structure import Facts, check
 from sagestead.worker.contract import ModelRefused
 
 LARGEST = 2 << 30
+_OLDEST_LINEAR = (1, 7)
 
 _NAME = re.compile(r"xgboost-model(?:-\d+)?\Z")
 _LOG = logging.getLogger("sagestead.xgboost")
@@ -96,6 +97,12 @@ def _check_version(name: str, facts: Facts, installed: str) -> None:
     if facts.version[0] < 1:
         raise ModelRefused(
             f"Model file {name} was written by XGBoost {written}, which is too old; {_REMEDY}."
+        )
+    if facts.booster == "gblinear" and facts.version[:2] < _OLDEST_LINEAR:
+        # XGBoost 3 reads it without complaint and predicts other numbers (measured on files by 1.3.3).
+        raise ModelRefused(
+            f"Model file {name} is a gblinear model of XGBoost {written}, which newer versions read wrongly; "
+            "load it with XGBoost 1.7 and save it again."
         )
     if facts.objective == "binary:logitraw" and facts.version[:2] <= (1, 2):
         # Its base score was stored in another form; newer versions read it wrongly without saying so.
