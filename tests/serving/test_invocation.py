@@ -14,6 +14,7 @@ import pytest
 from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Principal
 from sagestead.domain.routes import Route, Variant
+from sagestead.domain.runs import RunPhase
 from sagestead.engines.process.engine import ProcessEngine
 from sagestead.serving import worker_host
 from sagestead.serving.invocation import InvocationHandler, choose
@@ -24,7 +25,7 @@ from sagestead.store.routes import SqlRoutes
 from sagestead.wire.http import Call, Headers, Request, Response
 from sagestead.wire.sigv4 import WholeBody
 
-from .conftest import Instance, run, until
+from .conftest import OWNER, Instance, run, until
 
 OURS = "X-Amzn-SageMaker-"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -45,14 +46,16 @@ def call(
 
 
 @asynccontextmanager
-async def serving(database: Database, *variants: Variant) -> AsyncIterator[InvocationHandler]:
+async def serving(
+    database: Database, *variants: Variant, patience: float = 0.0
+) -> AsyncIterator[InvocationHandler]:
     routes = SqlRoutes(database)
     if variants:
         routes.publish(Route(ACCOUNT, REGION, "Hotels", variants))
     watcher = RouteWatcher(routes, SqlResources(database), "door", time.time)
     task = asyncio.create_task(watcher.run())
     try:
-        yield InvocationHandler(watcher)
+        yield InvocationHandler(watcher, patience)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -292,6 +295,21 @@ def test_a_killed_instance_loses_at_most_the_request_it_had_begun(
             assert sum(answer.status == 424 for answer in answers) <= 1
             later = [await handler(call()) for _ in range(20)]
             assert {answer.status for answer in later} == {200}
+
+    run(scenario())
+
+
+def test_a_request_waits_while_the_only_instance_is_replaced(
+    instance: Instance, database: Database, engine: ProcessEngine
+) -> None:
+    async def scenario() -> None:
+        async with serving(database, Variant("Blue", 1.0, (instance("a"),)), patience=20) as handler:
+            assert original(await handler(call(b"die")))[0] == 0
+            waiting = asyncio.create_task(handler(call(b"1")))
+            await until(lambda: engine.runs(OWNER)[0].phase is RunPhase.EXITED)
+            assert not waiting.done()
+            await asyncio.to_thread(instance, "a")
+            assert (await waiting).body == b"1"
 
     run(scenario())
 

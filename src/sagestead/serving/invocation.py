@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sagestead.domain.errors import Unavailable
 from sagestead.domain.routes import Route, Variant
@@ -17,17 +19,31 @@ from sagestead.serving.asked import endpoint_name, invalid, members
 from sagestead.serving.host import NoAnswer, Unread
 from sagestead.serving.table import RouteWatcher
 from sagestead.wire.http import Call, Response
-from sagestead.worker.contract import Invocation
+from sagestead.worker.contract import Answer, Invocation
 
 BODY_READ_LIMIT = 6 * 1024 * 1024 + 4096
 FIRST_TABLE_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
+RETRY_SECONDS = 0.02
 
 
 class InvocationHandler:
-    """Answers invocations. `draw` returns a number in [0, 1) for every choice by chance."""
+    """Answers invocations.
 
-    def __init__(self, watcher: RouteWatcher, draw: Callable[[], float] = random.random) -> None:
+    Args:
+        watcher: knows the routes.
+        patience: seconds that a request waits while all instances of its variant are being replaced.
+        draw: returns a number in [0, 1) for every choice by chance.
+    """
+
+    def __init__(
+        self,
+        watcher: RouteWatcher,
+        patience: float = PATIENCE_SECONDS,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self._watcher = watcher
+        self._patience = patience
         self._draw = draw
 
     async def __call__(self, call: Call) -> Response:
@@ -63,17 +79,32 @@ class InvocationHandler:
         return route
 
     async def _ask(self, route: Route, variant: Variant, invocation: Invocation) -> Response:
+        patient_until = time.monotonic() + self._patience
+        try:
+            while (answer := await self._attempt(variant, invocation)) is None:
+                if time.monotonic() >= patient_until:
+                    return model_error(route, 0, no_answer_text(route.endpoint))
+                await asyncio.sleep(RETRY_SECONDS)
+                variant = self._now(route, variant)
+        except NoAnswer:
+            return model_error(route, 0, no_answer_text(route.endpoint))
+        except TimeoutError:
+            return model_error(route, 0, TIMED_OUT)
+        return response(route, variant.name, answer)
+
+    async def _attempt(self, variant: Variant, invocation: Invocation) -> Answer | None:
+        """Ask the instances, the least busy first, until one begins; None when none did."""
         hosts = [self._watcher.host(address) for address in variant.addresses]
         for host in sorted(hosts, key=lambda host: (host.outstanding, self._draw())):
-            try:
-                return response(route, variant.name, await host.invoke(invocation))
-            except Unread:
-                continue
-            except NoAnswer:
-                break
-            except TimeoutError:
-                return model_error(route, 0, TIMED_OUT)
-        return model_error(route, 0, no_answer_text(route.endpoint))
+            with suppress(Unread):
+                return await host.invoke(invocation)
+        return None
+
+    def _now(self, route: Route, variant: Variant) -> Variant:
+        """Return the variant with the instances that it has by now."""
+        current = self._watcher.route(route.account, route.region, route.endpoint)
+        same = [other for other in current.variants if other.name == variant.name] if current else []
+        return same[0] if same else variant
 
 
 def choose(variants: Sequence[Variant], target: str | None, draw: float) -> Variant:

@@ -177,7 +177,7 @@ class ProcessEngine:
     def _look(self) -> bool:
         """Replace a lost zygote, kill what is overdue, and look at runs that no zygote of ours watches."""
         with self._mutex:
-            if self._nursery.lost():
+            if self._nursery.needs_another():
                 self._replace_zygote()
             now = self._clock()
             for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:

@@ -7,12 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from sagestead.worker.run_folder import RunFolder
 from sagestead.worker.surroundings import LIFELINE
 
 START_SECONDS = 60.0
+RESTART_SECONDS = 1.0
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 # Libraries that would start threads when they are imported, which a fork would lose: BLAS and Arrow's
@@ -35,6 +37,7 @@ class Nursery:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._started = 0.0
 
     @property
     def process_id(self) -> int | None:
@@ -62,10 +65,13 @@ class Nursery:
         )
         theirs.close()
         self._socket = ours
+        self._started = time.monotonic()
 
-    def lost(self) -> bool:
-        """True when the zygote has ended by itself."""
-        return self._process is not None and self._process.poll() is not None
+    def needs_another(self) -> bool:
+        """True when the zygote has ended by itself; one that cannot live is replaced once a second only."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        return time.monotonic() - self._started >= RESTART_SECONDS
 
     def fork(self, run: RunFolder, address: Path, notices: Path, lock: int) -> int:
         """Start the process of a run, which keeps the held `lock`; returns its id.
