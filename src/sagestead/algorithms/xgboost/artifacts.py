@@ -1,12 +1,11 @@
 """Files that a training job leaves: models and checkpoints.
 
-Rule: a file appears whole or not at all. Models are written as UBJSON without an extension, whatever the
-image (docs/decisions/0004).
+Rule: a file appears whole or not at all; that it outlasts a power cut is the object store's task. Models are
+written as UBJSON without an extension, whatever the image (docs/decisions/0004).
 """
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -30,11 +29,12 @@ def write_model(booster: Booster, path: Path) -> None:
     """Write the model; a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + _UNFINISHED)
-    with unfinished.open("wb") as stream:
-        stream.write(booster.save_raw("ubj"))
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(booster.save_raw("ubj"))
+        unfinished.replace(path)
+    except BaseException:  # a stop, too, leaves no half of a file
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def keep_models_only(folder: Path) -> None:
