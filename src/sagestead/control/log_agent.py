@@ -1,6 +1,7 @@
-"""Carries what runs write into log streams: every line once, in order, within a fifth of a second.
+"""Carries what runs write into log streams.
 
-Rules: a tab is written `#011`; bytes that are not UTF-8 are replaced; a line longer than `LONGEST_LINE`
+Rules: every line once, in order, within a fifth of a second (the first of an instance that was long silent:
+within a second); a tab is written `#011`; bytes that are not UTF-8 are replaced; a line longer than `LONGEST_LINE`
 bytes is cut. How far a log was carried is noted in the run's folder, and the stream itself has the last word:
 whatever it holds beyond the note is not carried again.
 """
@@ -24,6 +25,8 @@ LONGEST_LINE = 32 * 1024
 CHUNK = 256 * 1024
 TICK_SECONDS = 0.05
 IDLE_SECONDS = 0.2
+SILENT_SECONDS = 30.0
+SILENT_PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +128,8 @@ class Tail:
 @dataclass(slots=True)
 class _Followed:
     tails: list[Tail]
+    is_job: bool
+    heard_at: float
     pause: float = TICK_SECONDS
     due: float = 0.0
 
@@ -143,7 +148,8 @@ class LogAgent:
         """Carry the run's lines from now on; again is fine."""
         with self._mutex:
             if run_id not in self._followed:
-                self._followed[run_id] = _Followed(self._tails(owner, run_id))
+                is_job = owner.key.kind is not Kind.ENDPOINT
+                self._followed[run_id] = _Followed(self._tails(owner, run_id), is_job, self._clock())
 
     def last_lines(self, owner: Resource, run_id: str, count: int) -> tuple[str, ...]:
         """Return the last lines of the run that are in its stream."""
@@ -179,7 +185,12 @@ class LogAgent:
             _log.exception("log lines of %s are not carried yet", run_id)
             followed.due = now + 1
             return
-        followed.pause = TICK_SECONDS if any(carried) else min(IDLE_SECONDS, followed.pause * 2)
+        if any(carried):
+            followed.heard_at, followed.pause = now, TICK_SECONDS
+        elif followed.is_job or now < followed.heard_at + SILENT_SECONDS:
+            followed.pause = min(IDLE_SECONDS, followed.pause * 2)
+        else:
+            followed.pause = SILENT_PAUSE
         followed.due = now + followed.pause - TICK_SECONDS
 
     def _tails_of(self, run_id: str) -> list[Tail]:

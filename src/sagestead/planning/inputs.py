@@ -109,4 +109,5 @@ def none_found(uri: str, bucket: str, region: str, role: str | None) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    value.encode()  # a ValueError when it holds half a character
     return value

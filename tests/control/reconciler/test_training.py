@@ -55,7 +55,7 @@ def test_a_job_trains_and_leaves_its_artifacts_metrics_and_log(world: World) -> 
     assert report == {"report": b"seen: train/a.csv train/deep/b.csv"}
     (metric,) = job.detail["FinalMetricDataList"]
     assert (metric["MetricName"], metric["Value"]) == ("train:rmse", 0.30000001192092896)
-    assert job.detail["TrainingTimeInSeconds"] == job.detail["BillableTimeInSeconds"] == 1
+    assert job.detail["TrainingTimeInSeconds"] == job.detail["BillableTimeInSeconds"] >= 1
     assert job.detail["TrainingStartTime"] <= job.detail["TrainingEndTime"]
     (stream,) = [one for one in world.streams(GROUP) if one.stream.startswith("whole/")]
     assert stream.stream == f"whole/algo-1-{int(job.created_at)}"

@@ -35,7 +35,7 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 PROGRAMS = {"xgboost": Program(load="jobs:load", train="jobs:train")}
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @dataclass
