@@ -290,6 +290,7 @@ def faults() -> dict[str, tuple[Upload, list[bytes]]]:
         "J18-lf-in-head": (plain, [b"5\nhello\n", b"0\n\n"]),
         "J18-lf-after-data": (plain, [b"5\r\nhello\n", last, tail]),
         "J18-lf-in-trailer": (plain, [head, last, b"x-amz-checksum-crc32:NhCmhg==\n\n"]),
+        "J18-other-bytes-after-data": (plain, [b"5\r\nhelloXX", last, tail]),
         "J19-bytes-after-the-end": (plain, [head, last, tail, b"more"]),
         "J19-second-body-after-the-end": (plain, [head, last, tail + head]),
         "J21-trailer-not-sent": (plain, [head, last, b"\r\n"]),
@@ -302,6 +303,7 @@ def faults() -> dict[str, tuple[Upload, list[bytes]]]:
         "J24-trailer-after-its-signature": (trailer, [*signed_chunks, signed_tail[31:-2] + crc, b"\r\n"]),
         "J25-trailer-of-1-mib": (plain, [head, last, b"x-amz-checksum-crc32:" + b"A" * (1 << 20)]),
         "J25-trailer-of-1-mib-in-lines": (plain, [head, last, b"x-amz-checksum-crc32:A\r\n" * 50_000]),
+        "J-blank-lines-before-the-trailer": (plain, [head, last, b"\r\n\r\n", tail]),
         "J-trailer-cut": (plain, [head, last, crc[:-2]]),
         "J-trailer-without-colon": (plain, [head, last, b"x-amz-checksum-crc32\r\n\r\n"]),
         "J-trailer-control-character": (plain, [head, last, b"x-amz-checksum-crc32:a\x00\r\n\r\n"]),
@@ -326,6 +328,25 @@ def test_j_fault(case: str) -> None:
         "SignatureDoesNotMatch",
     }
     assert verdict.status in {400, 403}
+
+
+ENDLESS = {
+    "J17-extension": ("5", b"5;x=", b"x"),
+    "J20-more-than-announced": ("5", b"100000\r\n", b"x"),
+    "J25-trailer": ("5", b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:", b"A"),
+    "J25-blank-lines": ("5", b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:A\r\n\r\n", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_j_what_cannot_be_right_is_refused_before_the_rest_is_read(case: str) -> None:
+    length, start, more = ENDLESS[case]
+    upload = Upload(UNSIGNED_TRAILER, [])
+    upload.length = length
+    request = upload.request([start, *[more * 32768] * 32])
+    assert judge(request, S3).status == 400
+    assert isinstance(request.body, LiteralBody)
+    assert request.body.taken < 70_000
 
 
 def test_j16_upper_case_size_is_plain_hexadecimal() -> None:

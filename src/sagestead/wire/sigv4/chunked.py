@@ -98,6 +98,7 @@ class ChunkDecoder:
         self._digest = hashlib.sha256()
         self._trailer_text = bytearray()
         self._trailer_claim = b""
+        self._blank_seen = False
         self._steps: dict[_State, Callable[[bytearray], bool]] = {
             _State.HEAD: self._head,
             _State.DATA: self._data,
@@ -206,6 +207,10 @@ class ChunkDecoder:
             self._take_trailer(line)
         elif self.trailers or self._trailer_claim or not self._framing.trailers:
             self._state = _State.DONE
+        elif self._blank_seen:
+            raise _bad_trailer("The trailer begins with more than one blank line.")
+        else:
+            self._blank_seen = True  # some clients end the last chunk with a line of its own
         return True
 
     def _take_trailer(self, line: bytes) -> None:
