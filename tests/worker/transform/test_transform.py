@@ -286,6 +286,16 @@ def test_recordio(run: Run, tmp_path: Path) -> None:
     assert result.bad_records[0].line == 2
 
 
+def test_refused_frames_are_named_by_their_payload(run: Run) -> None:
+    result = run(Echo(400), recordio(b"one") + recordio(b"two"), split_type="RecordIO")
+    assert result.bad_records[0].line == 1
+    assert result.bad_records[0].cause.startswith("among records 1 to 2: ")
+    single = run(
+        Echo(400), recordio(b"one") + recordio(b"two"), split_type="RecordIO", strategy="SingleRecord"
+    )
+    assert [(bad.line, bad.cause) for bad in single.bad_records] == [(1, "one"), (2, "two")]
+
+
 def test_tfrecord(run: Run, tmp_path: Path) -> None:
     content = b"".join(
         struct.pack("<QI", len(each), 7) + each + struct.pack("<I", 7) for each in (b"one", b"two!")

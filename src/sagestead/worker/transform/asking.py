@@ -116,8 +116,11 @@ class Asking:
         text = answer.body.decode("utf-8", "replace")
         if answer.status not in _ABOUT_RECORDS or self.task.split_type == "None":
             return Refused(answer.status, text, [(0, _cause(answer))])
-        if payload.count == 1 or self.task.split_type != "Line":
+        if payload.count == 1:
             return Refused(answer.status, text, [(payload.first, _cause(answer))])
+        if self.task.split_type != "Line":
+            among = f"among records {payload.first} to {payload.first + payload.count - 1}: {_cause(answer)}"
+            return Refused(answer.status, text, [(payload.first, among)])
 
         def why(part: Sequence[Record]) -> str | None:
             again = self._ask(join(part))
