@@ -103,6 +103,11 @@ def test_training_starts_from_an_empty_model_folder(here: RunFolder, run: Run) -
     assert here.layout.output_data.is_dir()
 
 
+def test_a_library_loaded_before_the_fork_keeps_to_the_runs_threads(here: RunFolder, run: Run) -> None:
+    assert run(spec("train", "programs:train", SCRIPT="count threads")) == 0
+    assert "used 1 threads" in here.log.read_text()
+
+
 def test_a_failure_is_one_short_paragraph(tmp_path: Path) -> None:
     here = RunFolder(tmp_path)
     here.fail("  why " + "x" * 5000)

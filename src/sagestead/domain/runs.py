@@ -2,14 +2,15 @@
 
 The folder (made by the engine, filled by control before the start, read by control after the end):
 
-    spec.json          the RunSpec
+    spec.json          the run's id, attempt, start and RunSpec
     model.tar.gz       the model artifact, for `serve` and `transform`
     opt-ml/            what a container sees as /opt/ml (worker/layout.py)
     transform.json     a TransformTask, for `transform`
     transform-result.json   a TransformResult, when it ended
     data-log           the platform's own log lines of a transform
     log                standard output and error, both
-    lock               locked while the process lives
+    lock               locked while the process lives; holds its process id
+    stop.json          {"deadline": seconds}, when it was asked to end: killed then
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
