@@ -16,7 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.client import Config
 from botocore.credentials import Credentials as BotoCredentials
 from tests.frontdoor.test_gate import HOST, PASSED, Keys, ask, header, said, services
-from tests.wire.sigv4.signed import KEY, NOW, SESSION, arrived
+from tests.wire.sigv4.signed import KEY, SESSION, arrived
 
 from sagestead.frontdoor.gate import Gate
 from sagestead.wire.http import Request
@@ -146,10 +146,10 @@ def test_botocore_presigned_url_of_a_session() -> None:
     url = client.generate_presigned_url("get_object", {"Bucket": "b", "Key": "k"}, ExpiresIn=60)
     keys = Keys([replace(SESSION, expires_at=None)])
     request = arrived("GET", url.removeprefix(URL), [HOST])
-    through = Gate(keys, services(), lambda: NOW, "us-east-1")
+    through = Gate(keys, services(), time.time, "us-east-1")
     assert header(ask(request, through), PASSED) == "s3"
     assert (
-        ask(request, Gate(Keys([replace(SESSION, session_token="x")]), services(), lambda: NOW, "r")).status
+        ask(request, Gate(Keys([replace(SESSION, session_token="x")]), services(), time.time, "r")).status
         == 400
     )
 
