@@ -152,6 +152,12 @@ def test_an_instance_that_cannot_start_says_why(
     assert state.ended_at >= state.started_at
 
 
+def test_an_environment_that_no_process_can_have_is_a_failure_with_a_reason(engine: ProcessEngine) -> None:
+    engine.ensure("endpoint/0", spec(GREETING="\0"))
+    state = until(engine, "endpoint/0", RunPhase.EXITED)
+    assert (state.exit_code, state.failure) == (1, "The process could not be set up: embedded null byte")
+
+
 def test_a_worker_has_the_containers_environment_and_not_the_services(engine: ProcessEngine) -> None:
     engine.ensure("endpoint/0", spec(GREETING="hello"))
     state = until(engine, "endpoint/0", RunPhase.READY)

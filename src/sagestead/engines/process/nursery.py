@@ -58,6 +58,7 @@ class Nursery:
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             env=environment,
             cwd="/",
             pass_fds=passed,

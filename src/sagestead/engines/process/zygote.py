@@ -109,8 +109,9 @@ class Zygote:
         try:
             spec = self._settle(run, held)
             code = work(Work(run, spec, address, notices))
-        except BaseException:  # noqa: BLE001 - nothing may return into the zygote's loop
+        except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             traceback.print_exc()
+            run.fail(f"The process could not be set up: {error}")
         finally:
             with contextlib.suppress(BaseException):
                 sys.stdout.flush()
