@@ -18,6 +18,7 @@ EVENTS = st.lists(
                 "plan",
                 "plan",
                 "plan",
+                "crash",
                 "stage",
                 "refuse",
                 "ready",
@@ -36,9 +37,11 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2))
-def test_an_endpoint(events: list[tuple[str, int]], first: int, second: int) -> None:
+@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans())
+def test_an_endpoint(events: list[tuple[str, int]], first: int, second: int, is_new: bool) -> None:  # noqa: FBT001 - drawn
     world = endpoint(config("c1", A=first, B=1))
+    if not is_new:
+        world.settle()
     for number, (event, choice) in enumerate(events):
         if world.is_gone:
             return
@@ -108,6 +111,8 @@ def _happen(world: World, event: str, choice: int) -> None:  # noqa: C901 - one 
     living = [run_id for run_id, run in world.runs.items() if run.phase not in ENDED]
     if event == "plan":
         world.plan()
+    elif event == "crash":
+        world.crash(choice)
     elif event == "settle":
         world.settled = True
     elif event == "wait":

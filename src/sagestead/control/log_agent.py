@@ -1,9 +1,9 @@
 """Carries what runs write into log streams.
 
 Rules: every line once, in order, within a fifth of a second (the first of an instance that was long silent:
-within a second); a tab is written `#011`; bytes that are not UTF-8 are replaced; a line longer than `LONGEST_LINE`
-bytes is cut. How far a log was carried is noted in the run's folder, and the stream itself has the last word:
-whatever it holds beyond the note is not carried again.
+within a second); a tab is written `#011`; bytes that are not UTF-8 are replaced; a line longer than
+`LONGEST_LINE` bytes is cut. How far a log was carried is noted in the run's folder, and the stream itself has
+the last word: whatever it holds beyond the note is not carried again.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ change that fails leaves what serves as it was.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sagestead.domain.endpoint import EndpointStatus
 from sagestead.domain.images import no_such_image
@@ -105,7 +105,7 @@ def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obse
         detail["_deployment"].setdefault("launched_at", round(now, 3))
     obstacle = _obstacle(fresh, seen, detail, now)
     if obstacle is not None:
-        return _fail(endpoint, serving, wanted, seen.runs, obstacle)
+        return replace(_fail(endpoint, serving, wanted, seen.runs, obstacle), look_again=now)
     if serving is None or serving.generation != wanted.generation:
         detail["PendingDeploymentSummary"] = wanted.pending(seen.runs, started)
     if not wanted.is_ready(seen.runs):
