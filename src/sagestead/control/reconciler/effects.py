@@ -5,7 +5,7 @@ Rule: nothing here decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -40,32 +40,37 @@ class Effects:
     def stage_instance(self, endpoint: Resource, step: steps.StageInstance) -> None:
         """Send for the model artifact."""
         work = _later(self.staging.instance, endpoint, step)
-        self._send("Staging the model", endpoint, [step.run_id], work, self._staging_failed)
+        failed = self._staging_failed([step.run_id])
+        self.errands.send(Errand("Staging the model", endpoint.key, [step.run_id], work, failed, step.shared))
 
     def stage_training(self, job: Resource, step: steps.StageTraining) -> None:
         """Send for the input data."""
         work = _later(self.staging.training, job, step)
-        self._send("Staging the input data", job, [step.run_id], work, self._staging_failed)
+        failed = self._staging_failed([step.run_id])
+        self.errands.send(Errand("Staging the input data", job.key, [step.run_id], work, failed))
 
     def stage_transform(self, job: Resource, step: steps.StageTransform) -> None:
         """Send for the model and the input data."""
         work = _later(self.staging.transform, job, step)
-        self._send("Staging the input data", job, step.run_ids, work, self._staging_failed)
+        failed = self._staging_failed(step.run_ids)
+        self.errands.send(Errand("Staging the input data", job.key, step.run_ids, work, failed))
 
     def collect_training(self, job: Resource, step: steps.CollectTraining) -> None:
         """Send the artifacts off."""
         work = _later(self.artifacts.training, job, step)
-        self._send("Storing the artifacts", job, [step.run_id], work, self._collecting_failed)
+        failed = self._collecting_failed(step.run_id)
+        self.errands.send(Errand("Storing the artifacts", job.key, [step.run_id], work, failed))
 
     def collect_transform(self, job: Resource, step: steps.CollectTransform) -> None:
         """Send the outputs off."""
         work = _later(self.artifacts.transform, job, self.engine.runs(job.arn), step)
-        self._send("Storing the output", job, step.run_ids, work, self._collecting_failed)
+        failed = self._collecting_failed(step.run_ids[0])
+        self.errands.send(Errand("Storing the output", job.key, step.run_ids, work, failed))
 
     def sync_checkpoints(self, job: Resource, step: steps.SyncCheckpoints) -> None:
-        """Send the checkpoints off."""
+        """Send the checkpoints off; those of the end are stored, or missed, with the artifacts."""
         work = _later(self.artifacts.checkpoints, job, step)
-        self._send("Storing checkpoints", job, [step.run_id], work, lambda _run_id, _reason: None)
+        self.errands.send(Errand("Storing checkpoints", job.key, [step.run_id], work, lambda _reason: None))
 
     def launch(self, resource: Resource, step: steps.Launch) -> None:
         """Start the run and carry its log."""
@@ -95,27 +100,20 @@ class Effects:
         """Let requests go nowhere."""
         self.routes.withdraw(endpoint.key.account, endpoint.key.region, endpoint.key.name)
 
-    def _send(
-        self,
-        name: str,
-        resource: Resource,
-        run_ids: list[str] | tuple[str, ...],
-        work: Callable[[], None],
-        failed: Callable[[str, str], None],
-    ) -> None:
+    def _staging_failed(self, run_ids: Sequence[str]) -> Callable[[str], None]:
         def surrender(reason: str) -> None:
+            staged = Staged(self.clock(), error=reason)
             for run_id in run_ids:
-                failed(run_id, reason)
+                write_marker(self.engine.folder(run_id) / staging.MARKER, staged.to_json())
 
-        self.errands.send(Errand(name, resource.key, run_ids, work, surrender))
+        return surrender
 
-    def _staging_failed(self, run_id: str, reason: str) -> None:
-        staged = Staged(self.clock(), error=reason)
-        write_marker(self.engine.folder(run_id) / staging.MARKER, staged.to_json())
+    def _collecting_failed(self, run_id: str) -> Callable[[str], None]:
+        def surrender(reason: str) -> None:
+            collected = Collected(self.clock(), error=reason)
+            write_marker(self.engine.folder(run_id) / artifacts.MARKER, collected.to_json())
 
-    def _collecting_failed(self, run_id: str, reason: str) -> None:
-        collected = Collected(self.clock(), error=reason)
-        write_marker(self.engine.folder(run_id) / artifacts.MARKER, collected.to_json())
+        return surrender
 
 
 def _later(work: Callable[..., None], *arguments: object) -> Callable[[], None]:

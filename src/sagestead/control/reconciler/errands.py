@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Errand:
     Attributes:
         name: what it is, for the log.
         key: the resource.
-        run_ids: the runs whose folders it works in.
+        run_ids: the runs whose folders it works in, alone.
+        shared: a folder that it uses together with other errands, if any.
         work: does it; may be called again.
         surrender: leaves a sentence as the result, after `TRIES` failures.
     """
@@ -38,6 +40,12 @@ class Errand:
     run_ids: Sequence[str]
     work: Callable[[], None]
     surrender: Callable[[str], None]
+    shared: str | None = None
+
+    @property
+    def places(self) -> list[str]:
+        """All folders that it uses."""
+        return [*self.run_ids, *([] if self.shared is None else [self.shared])]
 
 
 class Errands:
@@ -48,26 +56,27 @@ class Errands:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="errand")
         self._mutex = threading.Lock()
         self._stopping = threading.Event()
-        self._busy: dict[str, list[Callable[[], None]]] = {}
+        self._users: Counter[str] = Counter()
+        self._afterwards: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 
     def busy(self, run_ids: Sequence[str]) -> frozenset[str]:
         """Return those of the runs that an errand works for."""
         with self._mutex:
-            return frozenset(run_id for run_id in run_ids if run_id in self._busy)
+            return frozenset(run_id for run_id in run_ids if self._users[run_id])
 
     def send(self, errand: Errand) -> None:
         """Start an errand, unless one works for any of its runs already."""
         with self._mutex:
-            if any(run_id in self._busy for run_id in errand.run_ids):
+            if any(self._users[run_id] for run_id in errand.run_ids):
                 return
-            self._busy |= {run_id: [] for run_id in errand.run_ids}
+            self._users.update(errand.places)
         self._pool.submit(self._carry_out, errand)
 
-    def after(self, run_id: str, action: Callable[[], None]) -> None:
-        """Do something now, and once more when the errand that works for the run has ended."""
+    def after(self, place: str, action: Callable[[], None]) -> None:
+        """Do something now, and once more when no errand uses that folder any more."""
         with self._mutex:
-            if run_id in self._busy:
-                self._busy[run_id].append(action)
+            if self._users[place]:
+                self._afterwards[place].append(action)
         action()
 
     def close(self) -> None:
@@ -81,16 +90,23 @@ class Errands:
         except Exception:  # noqa: BLE001 - a thread's end; logged, the next plan sends it again
             _log.exception("%s for %s has no result", errand.name, errand.key.name)
         finally:
-            with self._mutex:
-                actions = [action for run_id in errand.run_ids for action in self._busy.pop(run_id)]
-            for action in actions:
+            for action in self._leave(errand):
                 action()
             self._done(errand.key)
+
+    def _leave(self, errand: Errand) -> list[Callable[[], None]]:
+        """Note that the errand uses nothing any more; return what waited for that."""
+        with self._mutex:
+            self._users.subtract(errand.places)
+            left = [place for place in errand.places if not self._users[place]]
+            for place in left:
+                del self._users[place]
+            return [action for place in left for action in self._afterwards.pop(place, [])]
 
     def _is_forgotten(self, errand: Errand) -> bool:
         """True when somebody waits to clear up behind the errand: its result is wanted no more."""
         with self._mutex:
-            return any(self._busy[run_id] for run_id in errand.run_ids)
+            return any(run_id in self._afterwards for run_id in errand.run_ids)
 
     def _try(self, errand: Errand) -> None:
         for tries in range(1, TRIES + 1):
