@@ -14,6 +14,8 @@ The folder (made by the engine, filled by control before the start, read by cont
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
+    staged.json, collected.json, checkpoints.json, outputs.json, instance, log.carried, data-log.carried
+                       control's own notes (control/staging.py, artifacts.py, log_agent.py)
 """
 
 from __future__ import annotations
