@@ -74,7 +74,12 @@ class Client:
         self.who = principal()
         self._model = botocore.session.get_session().get_service_model(service)
         self._api = Api(
-            service, operations, {}, lambda _: context(database, self.now, self.who), database.revision, 0
+            service,
+            operations,
+            {},
+            lambda _: context(database, self.now, self.who),
+            database.revision,
+            lambda: 0,
         )
 
     def __call__(self, operation: str, **members: Any) -> Any:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,8 +36,12 @@ def describe_endpoint(ctx: Context, request: Json) -> Json:
 
 
 def api(database: Database, hold_seconds: float = 5.0) -> Api:
+    return api_while(database, lambda: hold_seconds)
+
+
+def api_while(database: Database, patience: Callable[[], float]) -> Api:
     operations = {"DescribeEndpoint": describe_endpoint}
-    return Api("sagemaker", operations, HELD, lambda _: context(database), database.revision, hold_seconds)
+    return Api("sagemaker", operations, HELD, lambda _: context(database), database.revision, patience)
 
 
 def ask(handler: Api, verified: Call) -> Response:
@@ -97,7 +101,7 @@ def test_what_is_not_carried_out_is_refused_by_name(
 
 def test_query_operations_are_chosen_by_action(database: Database) -> None:
     sts = Api("sts", {"GetCallerIdentity": lambda ctx, _: {"Account": ctx.account}}, {},
-              lambda _: context(database), database.revision, 0)  # fmt: skip
+              lambda _: context(database), database.revision, lambda: 0)  # fmt: skip
     expected = (
         b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
         b"<Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata>"
@@ -138,6 +142,20 @@ def test_a_describe_is_held_through_changes_of_other_things(database: Database) 
         await asyncio.wait([held], timeout=0.1)
         assert not held.done()
         return await held
+
+    assert described(asyncio.run(run()))["EndpointStatus"] == "Creating"
+
+
+def test_a_held_describe_is_let_go_when_the_door_closes(database: Database) -> None:
+    create(database, "Creating")
+
+    async def run() -> Response:
+        closing = asyncio.Event()
+        held = asyncio.ensure_future(api_while(database, lambda: 0.0 if closing.is_set() else 60.0)(DESCRIBE))
+        await asyncio.wait([held], timeout=0.05)
+        assert not held.done()
+        closing.set()
+        return await asyncio.wait_for(held, timeout=3)
 
     assert described(asyncio.run(run()))["EndpointStatus"] == "Creating"
 

@@ -2,7 +2,8 @@
 
 Rule: the dispatch table is the whole list of what is carried out; nothing is looked up anywhere else. An
 operation runs on a thread. A Describe of a resource in transition is held for its next change, so that
-clients that poll every half minute learn of it at once.
+clients that poll every half minute learn of it at once; how long is asked at every glance, so that nothing is
+held while the door closes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ GLANCES_AT_ONCE = 16
 
 
 class Api:
-    """A Handler for one service."""
+    """A Handler for one service. `patience`: for how many seconds, as of now, a Describe may be held."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the six things that make a service
         self,
@@ -33,13 +34,13 @@ class Api:
         holds: Mapping[str, Hold],
         make_context: Callable[[Call], Context],
         revision: Callable[[], int],
-        hold_seconds: float,
+        patience: Callable[[], float],
     ) -> None:
         self._operations = operations
         self._holds = holds
         self._make_context = make_context
         self._revision = revision
-        self._hold_seconds = hold_seconds
+        self._patience = patience
         self._edge = edge(service)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=service)
         self._held = 0
@@ -72,9 +73,9 @@ class Api:
         A `Refusal` (the resource has gone) is a change too. With many calls held, each looks less often.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._hold_seconds
+        began = loop.time()
         before = answer[hold.member]
-        while answer.get(hold.member) == before and loop.time() < deadline:
+        while answer.get(hold.member) == before and loop.time() - began < self._patience():
             await asyncio.sleep(GLANCE * max(1, self._held / GLANCES_AT_ONCE))
             now = self._revision()
             if now != seen:

@@ -44,12 +44,16 @@ def read_document(text: str, *, trust: bool) -> Json:
 
 
 def trusts_service(document: Json, service: str) -> bool:
-    """True when a trust document lets a service such as `sagemaker.amazonaws.com` assume the role."""
-    return any(
-        service in _strings(statement.get("Principal", {}), "Service")
+    """True when a trust document lets a service such as `sagemaker.amazonaws.com` assume the role.
+
+    Deny statements win. A condition says for whom the service acts: here that is the role's own account.
+    """
+    verdicts = {
+        statement["Effect"]
         for statement in _statements(document)
-        if statement["Effect"] == "Allow" and _names_action(statement, "sts:AssumeRole")
-    )
+        if _names_action(statement, "sts:AssumeRole") and _names_service(statement, service)
+    }
+    return verdicts == {"Allow"}
 
 
 def trusts_caller(document: Json, account: str, arn: str, external_id: str | None) -> bool:
@@ -167,6 +171,11 @@ def _names_caller(statement: Json, account: str, arn: str) -> bool:
         own = f"arn:aws:iam::{account}:role/"
         return any(name in accepted or (name.startswith(own) and name.endswith(f"/{role}")) for name in named)
     return any(name in accepted for name in _strings(principal, "AWS"))
+
+
+def _names_service(statement: Json, service: str) -> bool:
+    principal = statement.get("Principal", {})
+    return principal == "*" or not {service, "*"}.isdisjoint(_strings(principal, "Service"))
 
 
 def _holds(statement: Json, external_id: str | None) -> bool:

@@ -42,7 +42,7 @@ async def serve(settings: Settings, name: str) -> None:
     adapters = open_adapters(settings)
     watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time)
     watching = asyncio.create_task(watcher.run())
-    door = FrontDoor(build_gate(settings, adapters, InvocationHandler(watcher)))
+    door = FrontDoor(build_gate(settings, adapters, InvocationHandler(watcher), stopping.is_set))
     await door.start(settings.host, settings.port, reuse_port=True, tls=tls_context(settings))
     gc.collect()
     gc.freeze()

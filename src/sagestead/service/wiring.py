@@ -37,14 +37,22 @@ def contexts(adapters: Adapters) -> Callable[[Call], Context]:
     return make
 
 
-def build_gate(settings: Settings, adapters: Adapters, invocations: InvocationHandler) -> Gate:
-    """Return the app of a front door: every service that is offered, behind the one verifier."""
-    make, revision, hold = contexts(adapters), adapters.resources.revision, settings.hold_seconds
+def build_gate(
+    settings: Settings, adapters: Adapters, invocations: InvocationHandler, closing: Callable[[], bool]
+) -> Gate:
+    """Return the app of a front door: every service that is offered, behind the one verifier.
+
+    Once `closing` is true no answer is held back any longer.
+    """
+    make, revision = contexts(adapters), adapters.resources.revision
+
+    def patience() -> float:
+        return 0.0 if closing() else settings.hold_seconds
 
     def api(
         service: str, operations: Mapping[str, Operation], holds: Mapping[str, Hold] | None = None
     ) -> Api:
-        return Api(service, operations, holds or {}, make, revision, hold)
+        return Api(service, operations, holds or {}, make, revision, patience)
 
     target, signed = dispatch.by_target, dispatch.by_signing_name
     s3 = S3Handler(adapters.objects, settings.region)

@@ -92,10 +92,9 @@ class Service:
         source.write_bytes(b"data")
         self.objects.store(self.principal.account, bucket, key, source, "text/plain")
 
-    def role(self, arn: str = ROLE, trust: Json | str = TRUST) -> None:
+    def role(self, arn: str = ROLE, trust: Json = TRUST) -> None:
         path, _, name = arn.partition(":role")[2].rpartition("/")
-        document = trust if isinstance(trust, str) else json.dumps(trust)
-        spec = {"RoleName": name, "Path": f"{path}/", "AssumeRolePolicyDocument": document}
+        spec = {"RoleName": name, "Path": f"{path}/", "AssumeRolePolicyDocument": json.dumps(trust)}
         key = Key(Kind.ROLE, ACCOUNT, GLOBAL_REGION, name)
         self.resources.create(Resource(key, arn, spec, created_at=self.now))
 

@@ -24,6 +24,8 @@ def trust(*statements: Any) -> dict[str, Any]:
         trust({**STATEMENT, "Action": "sts:*"}),
         trust({**STATEMENT, "Principal": {"Service": ["ec2.amazonaws.com", "sagemaker.amazonaws.com"]}}),
         trust({**STATEMENT, "Principal": "*"}),
+        trust({**STATEMENT, "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}),
+        trust({**STATEMENT, "Principal": {"AWS": "*"}}, STATEMENT),
     ],
 )
 def test_a_role_that_trusts_sagemaker_may_be_passed(service: Service, document: Any) -> None:
@@ -34,12 +36,7 @@ def test_a_role_that_trusts_sagemaker_may_be_passed(service: Service, document: 
 @pytest.mark.parametrize(
     "document",
     [
-        "",
-        "not JSON",
-        "[]",
-        '{"Statement": 3}',
-        '{"Statement": [3, null]}',
-        '{"Statement": {"Effect": "Allow", "Principal": 1, "Action": 1}}',
+        trust({**STATEMENT, "Principal": {"AWS": "*"}}),
         trust({**STATEMENT, "Principal": {"Service": "ec2.amazonaws.com"}}),
         trust({**STATEMENT, "Action": "sts:TagSession"}),
         trust({**STATEMENT, "Effect": "Deny"}),
