@@ -101,7 +101,7 @@ class Resources(Protocol):
         ...
 
     def revision(self) -> int:
-        """Return a number that differs whenever any process has changed something since the last call (cheap).
+        """Return a number that differs when any process has changed something since the last call (cheap).
 
         Leases, log lines and mere signs of life do not count.
         """

@@ -154,7 +154,7 @@ class Tutorial:
 
     def register(self) -> str:
         """Make a model of the job's artifact."""
-        self.model: str = self.session.create_model_from_job(self.job)
+        self.model = str(self.session.create_model_from_job(self.job))
         return self.model
 
     def transform(self) -> str:
