@@ -132,6 +132,17 @@ def test_a_reader_keeps_its_bytes_while_they_are_deleted(store: FolderObjects, t
     assert list((tmp_path / "objects" / "blobs").glob("??/*")) == []
 
 
+def test_a_reader_that_is_given_up_lets_go(store: FolderObjects, tmp_path: Path) -> None:
+    bucket = store.buckets.create(A, "bucket", "us-east-1")
+    put(store, tmp_path, "key", b"held")
+    _, snapshot = store.versions.snapshot(bucket, "key")
+    chunks = snapshot.read(0, 4)
+    assert next(chunks) == b"held"
+    del snapshot, chunks
+    store.remove(A, "bucket", "key")
+    assert list((tmp_path / "objects" / "blobs").glob("??/*")) == []
+
+
 def test_two_processes_see_each_other(store: FolderObjects, tmp_path: Path) -> None:
     store.buckets.create(A, "bucket", "us-east-1")
     second = FolderObjects(tmp_path / "objects", lambda: 1.0)

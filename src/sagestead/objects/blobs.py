@@ -116,9 +116,9 @@ class Snapshot:
     """The segments of one version, held in place until `close`."""
 
     def __init__(self, blobs: Blobs, segments: Sequence[Segment]) -> None:
+        self._hold: int | None = None
         self._blobs = blobs
         self.segments = segments
-        self._hold: int | None = None
         if segments:
             self._hold = _lock(blobs.path(segments[0].blob), fcntl.LOCK_SH)
 
@@ -128,6 +128,10 @@ class Snapshot:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        """Let go, when a reader was given up before its end."""
         self.close()
 
     def close(self) -> None:

@@ -219,7 +219,10 @@ def _whole_checksum(request: S3Request) -> str | None:
         value = request.header(PREFIX + algorithm)
         if value is not None:
             if not is_value(algorithm, value.partition("-")[0]):
-                raise argument(PREFIX + algorithm, value, "base64 of a checksum")
+                raise Refusal(
+                    f"Value for {PREFIX}{algorithm} header is invalid: {value!r} is not its base64.",
+                    code="InvalidRequest",
+                )
             return value
     return None
 
