@@ -58,9 +58,18 @@ class Supervisor:
         self._lock: int | None = None
         self._lifeline: tuple[int, int] | None = None
         self._reserved: socket.socket | None = None
-        self._wake: tuple[socket.socket, socket.socket] | None = None
+        self._wake = socket.socketpair()
 
     # -- before anything runs
+
+    def listen(self) -> None:
+        """Hear SIGTERM, SIGINT and the ends of children from now on, also while starting."""
+        for end in self._wake:
+            end.setblocking(False)  # noqa: FBT003 - the signature is socket's
+        signal.set_wakeup_fd(self._wake[1].fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, _ignore)
 
     def prepare(self) -> Credential:
         """Take the data folder, reserve the port, make the account; returns the key that `env` exports.
@@ -171,13 +180,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Replace children that end, until SIGTERM or SIGINT; then drain."""
-        self._wake = socket.socketpair()
-        for end in self._wake:
-            end.setblocking(False)  # noqa: FBT003 - the signature is socket's
-        signal.set_wakeup_fd(self._wake[1].fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask_to_stop)
-        signal.signal(signal.SIGCHLD, _ignore)
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake[0], selectors.EVENT_READ)
             while not self.stopping:
@@ -240,6 +242,9 @@ class Supervisor:
 
     def close(self) -> None:
         """Let go of the folder and the port."""
+        signal.set_wakeup_fd(-1)
+        for end in self._wake:
+            end.close()
         if self._reserved is not None:
             self._reserved.close()
         if self._lock is not None:
@@ -259,6 +264,7 @@ def run_service(settings: Settings, ready: Callable[[Settings, Credential], None
         CannotStart: with the sentence for the terminal.
     """
     supervisor = Supervisor(settings)
+    supervisor.listen()
     try:
         key = supervisor.prepare()
         try:

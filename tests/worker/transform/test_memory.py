@@ -8,7 +8,7 @@ import numpy as np
 import xgboost
 
 CHILD = """
-import resource, sys
+import sys
 from pathlib import Path
 from sagestead.algorithms.xgboost.serving import load
 from sagestead.domain.transform import TransformObject, TransformTask
@@ -20,7 +20,8 @@ model = load(folder / "model", image, environment)
 task = TransformTask([TransformObject("s3://b/k", "in.csv", "out.csv")], content_type="text/csv",
                      split_type="Line", assemble_with="Line", max_concurrent=2)
 assert transform(task, model, folder, environment, lambda line: None).reason is None
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != "darwin" else 1 << 20))
+[peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print(int(peak.split()[1]) // 1024)
 """
 
 

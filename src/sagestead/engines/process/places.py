@@ -20,7 +20,7 @@ from pathlib import Path
 from sagestead.worker.run_folder import RunFolder
 
 SOCKET_PATH_LIMIT = 100
-_NAME_LENGTH = 24
+_NAME_LENGTH = 20
 _OWNERS = "owners"
 
 
