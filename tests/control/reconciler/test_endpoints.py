@@ -7,6 +7,7 @@ import time
 
 from tests.control.reconciler.world import ACCOUNT, REGION, World, ask, endpoint_spec, variant
 
+from sagestead.control.reconciler.loop import LEASE_SECONDS
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.runs import RunPhase
 from sagestead.engines.process import lock
@@ -211,9 +212,9 @@ def test_after_everything_was_killed_endpoints_answer_again_by_themselves(still:
         assert answers(still, "phoenix") == [b"again ?"]
 
 
-def test_the_lease_of_a_reconciler_that_died_runs_out(still: World) -> None:
+def test_what_a_reconciler_that_died_had_leased_is_taken_over_at_once(still: World) -> None:
     create(still, "leased", variant(still.put_model("l.tar.gz", b"")))
-    assert still.resources.lease("dead", time.time(), 0.5, 8)
+    assert still.resources.lease("dead", time.time(), LEASE_SECONDS, 8)
     with still.reconciling():
         still.reaches(Kind.ENDPOINT, "leased", "InService")
 

@@ -9,6 +9,7 @@ from typing import Any
 from tests.control.reconciler.world import IMAGE, World, training_detail, training_spec
 
 from sagestead.domain.resources import Kind, Resource
+from sagestead.domain.runs import RunPhase
 from sagestead.engines.process import lock
 from sagestead.worker.run_folder import RunFolder
 
@@ -128,23 +129,17 @@ def test_a_job_may_run_only_so_long(world: World) -> None:
     assert "out/long/output/model.tar.gz" in world.keys("bucket", "out/long/")
 
 
-def test_a_lost_process_is_started_again_from_the_staged_data(world: World) -> None:
-    job = start(world, "lost", "once")
-    process_id = running(world, job)
-    run_id = f"training-job/123456789012/eu-west-1/{job.key.name}/algo-1"
-    lose(world, run_id, process_id)
-    assert ended(world, "lost").status == "Completed"
-
-
-def lose(world: World, run_id: str, process_id: int) -> None:
-    """End a process as a power cut does: nobody notes how."""
-    run = RunFolder(world.engine.folder(run_id))
-    run.exit.mkdir()
-    try:
-        os.kill(process_id, signal.SIGKILL)
-        world.until(lambda: not lock.held(run.lock))
-    finally:
-        run.exit.rmdir()
+def test_a_lost_process_is_started_again_from_the_staged_data(still: World) -> None:
+    with still.reconciling():
+        job = start(still, "lost", "once")
+        process_id = running(still, job)
+    os.kill(process_id, signal.SIGKILL)
+    still.until(lambda: still.runs(job)[0].phase is RunPhase.EXITED)
+    RunFolder(still.engine.folder(still.runs(job)[0].run_id)).exit.unlink()  # nobody noted how it ended
+    assert still.runs(job)[0].phase is RunPhase.LOST
+    with still.reconciling():
+        assert ended(still, "lost").status == "Completed"
+    assert len(still.lines(GROUP, "lost/")) == 6
 
 
 def test_checkpoints_are_stored_and_found_again(world: World) -> None:

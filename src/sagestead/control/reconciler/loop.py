@@ -34,6 +34,7 @@ from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Rou
 
 LEASE_SECONDS = 10.0
 AT_ONCE = 8
+MOST_UNDER_WAY = 10_000
 WAIT_SECONDS = 0.02
 SWEEP_SECONDS = 5.0
 ALARM_SECONDS = 0.25
@@ -101,11 +102,12 @@ class Reconciler:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set; then finish what is under way."""
-        carrier = threading.Thread(target=self._agent.run, args=(stopping,), name="log-agent")
+        carrier = threading.Thread(target=self._agent.run, args=(stopping,), name="log-agent", daemon=True)
         carrier.start()
         for account, region, name in self._routes.table().routes:
             self._poke(Key(Kind.ENDPOINT, account, region, name))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
+            self._take_over(pool)
             self._loop(stopping, pool)
         self._errands.close()
         carrier.join()
@@ -158,7 +160,7 @@ class Reconciler:
             self._routes.withdraw(key.account, key.region, key.name)
 
     def _lease(self, pool: ThreadPoolExecutor) -> None:
-        """Hand out what is due; a resource that is being worked on waits its turn."""
+        """Take what is due, as much as there are hands for."""
         now = self._clock()
         with self._mutex:
             free = AT_ONCE - len(self._working)
@@ -166,6 +168,15 @@ class Reconciler:
         leased = self._resources.lease(self._holder, now, LEASE_SECONDS, free) if free > 0 else []
         if len(leased) >= free:
             self._alarm = now + WAIT_SECONDS
+        self._hand_out(leased, pool)
+
+    def _take_over(self, pool: ThreadPoolExecutor) -> None:
+        """Look at everything under way as if the leases of a predecessor, who is dead, had run out."""
+        then = self._clock() + LEASE_SECONDS
+        self._hand_out(self._resources.lease(self._holder, then, LEASE_SECONDS, MOST_UNDER_WAY), pool)
+
+    def _hand_out(self, leased: list[Resource], pool: ThreadPoolExecutor) -> None:
+        """Have resources looked at; one that is being worked on waits its turn."""
         for resource in leased:
             if resource.key.kind not in _MAY_FOLLOW:
                 _log.error("%s is due, but nothing is ever done about its kind", resource.arn)
