@@ -13,6 +13,9 @@ from sagestead.frontdoor.head import Dates
 from sagestead.frontdoor.limits import Limits
 from sagestead.wire.http import App
 
+FAREWELL = 0.5
+"""Seconds that a client may take to answer TLS's closing alert; idle clients often never read it."""
+
 
 class FrontDoor:
     """Serves one app on one address. Make it inside a running event loop.
@@ -42,7 +45,13 @@ class FrontDoor:
     ) -> int:
         """Listen; returns the port (the system's choice when `port` is 0)."""
         self._server = await self.loop.create_server(
-            lambda: Connection(self), host, port, reuse_port=reuse_port or None, backlog=2048, ssl=tls
+            lambda: Connection(self),
+            host,
+            port,
+            reuse_port=reuse_port or None,
+            backlog=2048,
+            ssl=tls,
+            ssl_shutdown_timeout=FAREWELL if tls else None,
         )
         self._tick()
         bound: int = self._server.sockets[0].getsockname()[1]
