@@ -108,6 +108,21 @@ def test_k13_missing(name: str) -> None:
     assert "Query-string authentication version 4 requires" in verdict.sentence
 
 
+MALFORMED = {
+    "date": replace(GOOD, stamp="20261122", date="20261122"),
+    "month": replace(GOOD, stamp="20261322T075221Z"),
+    "host-not-signed": replace(GOOD, headers=(*HOST, ("x-amz-meta-a", "b")), signed=("x-amz-meta-a",)),
+    "unsorted": replace(GOOD, headers=(*HOST, ("a", "b")), signed=("host", "a")),
+    "four-parts": replace(GOOD, terminator=""),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_k_malformed_parameters(case: str) -> None:
+    verdict = judge(MALFORMED[case].presigned(), S3)
+    assert (verdict.status, verdict.code) == (400, PARAMETERS)
+
+
 def test_k14_session_token() -> None:
     draft = replace(GOOD, key=SESSION)
     assert judge(draft.presigned(), S3).code == "ok"
