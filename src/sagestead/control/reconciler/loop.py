@@ -6,6 +6,7 @@ that was read, so whoever else wrote meanwhile wins and is looked at anew. One l
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import uuid
@@ -99,6 +100,7 @@ class Reconciler:
         self._pokes: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._alarm = 0.0
+        self._dues: list[float] = []
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set; then finish what is under way."""
@@ -121,7 +123,7 @@ class Reconciler:
                     self._sweep()
                 self._deliver_pokes()
                 before, revision = revision, self._resources.revision()
-                if revision != before or self._clock() >= self._alarm:
+                if revision != before or self._is_time():
                     self._lease(pool)
             except Exception:  # noqa: BLE001 - the loop outlives a failing store; logged
                 _log.exception("the reconciler's round failed; it goes on")
@@ -143,27 +145,42 @@ class Reconciler:
     def _deliver_pokes(self) -> None:
         with self._mutex:
             pokes = [key for key in self._pokes if key not in self._working]
-            self._pokes.difference_update(pokes)
         for key in pokes:
-            resource = self._resources.get(key)
-            if resource is None:
-                self._drop_remains(key)
-                continue
+            with self._mutex:
+                self._pokes.discard(key)
             try:
-                self._resources.update(resource, Change(self._clock(), touch=False))
+                self._make_due(key)
             except Stale:
                 self._poke(key)
+            except Exception:
+                self._poke(key)
+                raise
 
-    def _drop_remains(self, key: Key) -> None:
-        """Withdraw the route of an endpoint that is gone."""
-        if key.kind is Kind.ENDPOINT:
+    def _make_due(self, key: Key) -> None:
+        """Make a resource due; withdraw the route of an endpoint that is gone."""
+        resource = self._resources.get(key)
+        if resource is not None:
+            self._resources.update(resource, Change(self._clock(), touch=False))
+        elif key.kind is Kind.ENDPOINT:
             self._routes.withdraw(key.account, key.region, key.name)
+
+    def _is_time(self) -> bool:
+        """True when something is due, or it is time to see what another process made due."""
+        now = self._clock()
+        with self._mutex:
+            return now >= self._alarm or bool(self._dues and now >= self._dues[0])
+
+    def _note_due(self, at: float) -> None:
+        with self._mutex:
+            heapq.heappush(self._dues, at)
 
     def _lease(self, pool: ThreadPoolExecutor) -> None:
         """Take what is due, as much as there are hands for."""
         now = self._clock()
         with self._mutex:
             free = AT_ONCE - len(self._working)
+            while self._dues and self._dues[0] <= now:
+                heapq.heappop(self._dues)
         self._alarm = now + ALARM_SECONDS
         leased = self._resources.lease(self._holder, now, LEASE_SECONDS, free) if free > 0 else []
         if len(leased) >= free:
@@ -235,7 +252,7 @@ class Reconciler:
         change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
         self._resources.update(resource, change)
         if plan.look_again is not None:
-            self._alarm = min(self._alarm, plan.look_again)
+            self._note_due(plan.look_again)
         with self._mutex:
             if sight or plan.look_again is not None:
                 self._watched[resource.arn] = _Watched(resource.key, sight)
@@ -256,7 +273,7 @@ class Reconciler:
             )
             if plan is None:
                 self._resources.update(resource, Change(now + delay(tries + 1), touch=False))
-                self._alarm = min(self._alarm, now + delay(tries + 1))
+                self._note_due(now + delay(tries + 1))
             else:
                 self._record(resource, replace(plan, look_again=now), frozenset())
                 self._failures.pop(resource.key, None)
