@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sagestead.domain.errors import Invalid
-from sagestead.objects.blobs import READ_SIZE, Blobs, Snapshot, link_or_copy
+from sagestead.objects.blobs import READ_SIZE, Blobs, Snapshot, link_or_copy, sync_folder
 from sagestead.objects.buckets import Buckets
 from sagestead.objects.index import Index
 from sagestead.objects.listing import Listings
@@ -28,7 +28,9 @@ class FolderObjects:
     """`ports.Objects` on the folder `root`, and the parts that S3's protocol needs beyond it."""
 
     def __init__(self, root: Path, clock: Clock) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not root.is_dir():
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            sync_folder(root.parent)
         self._index = Index(root / "index.db")
         self.blobs = Blobs(root / "blobs")
         self.buckets = Buckets(self._index, clock)

@@ -205,7 +205,7 @@ def find_route(request: S3Request) -> Route:
     if request.method == "GET" and level != "service" and names & ABSENT.keys():
         return _NOT_CONFIGURED
     if not fitting:
-        raise _no_such(request.method, names)
+        raise _no_such(request.method, level, names)
     best = max(fitting, key=lambda route: (len(route.markers), route.header is not None))
     unknown = names - best.markers - best.parameters
     if unknown:
@@ -213,7 +213,9 @@ def find_route(request: S3Request) -> Route:
     return best
 
 
-def _no_such(method: str, names: set[str]) -> Refusal:
+def _no_such(method: str, level: Level, names: set[str]) -> Refusal:
+    if (method, level) == ("POST", "bucket") and not names:
+        return not_here("PostObject, the upload of a browser's form,")
     if names:
         return not_here(f"{method} with {_listed(names)}")
     return Refusal(
