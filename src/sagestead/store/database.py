@@ -33,7 +33,9 @@ class Database:
         self._engine = _engine(path)
         self._writing = threading.Lock()
         self._watching = threading.Lock()
-        self._watch = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._watch = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         self._seen: int | None = None
         self._revision = 0
 
@@ -101,7 +103,7 @@ def count(connection: sa.Connection, name: str) -> int:
 
 
 def _schema(path: Path) -> str | None:
-    connection = sqlite3.connect(path, BUSY_SECONDS)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
     try:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return None
@@ -117,7 +119,7 @@ def _migrate(path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _schema(path) == HEAD:
             return
-        connection = sqlite3.connect(path, BUSY_SECONDS)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.close()
         engine = _engine(path)
