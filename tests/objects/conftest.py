@@ -5,15 +5,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from tests.objects.quick_folder import quick_parent
 
 from sagestead.objects.store import FolderObjects
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder in memory where there is such a place: waiting for disks is not what these tests are about."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+    with TemporaryDirectory(dir=quick_parent()) as folder:
         yield Path(folder)
 
 

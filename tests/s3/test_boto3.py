@@ -19,6 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from tests.objects.quick_folder import quick_parent
 
 from sagestead.domain.identity import Credential
 from sagestead.frontdoor.dispatch import is_s3
@@ -84,9 +85,8 @@ class RunningServer:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    memory = Path("/dev/shm")
     with (
-        TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder,
+        TemporaryDirectory(dir=quick_parent()) as folder,
         RunningServer(Path(folder) / "objects") as server,
     ):
         yield server.port
