@@ -61,7 +61,11 @@ class Index:
         self._turn = Lock()
         self._idle: deque[sqlite3.Connection] = deque()
         self._writer = self._connect()
-        migrate(self._writer)
+        try:
+            migrate(self._writer)
+        except BaseException:
+            self._writer.close()
+            raise
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction that is durable when this returns; what it raises undoes it."""
