@@ -201,8 +201,7 @@ def test_what_two_parsers_could_read_differently_is_refused(name: str, data: byt
 
     answer = uvloop.run(run())
     assert len(statuses(answer)) == 1
-    assert 400 <= statuses(answer)[0] <= 505
-    assert statuses(answer)[0] != 500
+    assert 400 <= statuses(answer)[0] < 500
 
 
 @pytest.mark.parametrize(

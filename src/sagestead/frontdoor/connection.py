@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         self.in_head = False
         self._head_size = 0
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
-            raise refuse("Only HTTP/1.1 is spoken here.", 505)
+            raise refuse("Only HTTP/1.1 is spoken here.")
         headers = Headers(self._fields)
         check_target(self._target, self.limits)
         check_host(headers)
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id())
         self.arriving = body
         if len(self.queue) >= self.limits.pipelined:
-            raise refuse("Too many requests are waiting on this connection.", 503)
+            raise refuse("Too many requests are waiting on this connection.", 429)
         self.queue.append((request, body, self.parser.should_keep_alive()))
         self._next()
         self._flow()

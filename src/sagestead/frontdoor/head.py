@@ -54,7 +54,7 @@ def body_length(headers: Headers, method: str) -> int | None:
         raise refuse("Content-Length and Transfer-Encoding together are refused.")
     if codings:
         if [coding.lower() for coding in codings] != [b"chunked"]:
-            raise refuse("Transfer-Encoding must be 'chunked'.", 501)
+            raise refuse("Transfer-Encoding must be 'chunked'.")
         return None
     if not lengths:
         return 0
