@@ -99,6 +99,11 @@ def test_what_is_not_carried_out_is_refused_by_name(
     assert part in refusal.sentence
 
 
+def test_aws_json_is_sent_by_post(database: Database) -> None:
+    refusal = refused(api(database), call(b"{}", target="SageMaker.DescribeEndpoint", method="GET"))
+    assert refusal.sentence == "DescribeEndpoint was asked by GET; send it by POST."
+
+
 def test_query_operations_are_chosen_by_action(database: Database) -> None:
     sts = Api("sts", {"GetCallerIdentity": lambda ctx, _: {"Account": ctx.account}}, {},
               lambda _: context(database), database.revision, lambda: 0)  # fmt: skip

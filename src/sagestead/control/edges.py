@@ -57,6 +57,8 @@ class JsonEdge:
             )
         if operation not in known:
             raise NotImplementedHere(f"{operation} of {self.service} is not carried out here; {LIST}.")
+        if call.request.method != "POST":
+            raise NotImplementedHere(f"{operation} was asked by {call.request.method}; send it by POST.")
         return Asked(operation, awsjson.decode(self.service, operation, body))
 
     def answer(self, call: Call, operation: str, answer: Json) -> Response:  # noqa: ARG002 - Edge's signature

@@ -8,11 +8,13 @@ malformed, gets further. Timestamps are seconds since the epoch inside.
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from sagestead.domain.errors import Invalid
@@ -24,6 +26,8 @@ from sagestead.wire.values import Misfit, read_blob, read_number, read_time
 
 DEEPEST = 64
 _ANCHORED = frozenset({"sagemaker"})
+_CODES = MappingProxyType({"logs": "InvalidParameterException"})
+_LONGEST_NUMBER = 400
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
 _JAVA_TYPES = {"string": "String", "integer": "Integer", "long": "Long", "float": "Float"}
 _JAVA_TYPES |= {"double": "Double", "boolean": "Boolean", "timestamp": "Date", "blob": "Blob"}
@@ -55,7 +59,7 @@ def decode(service: str, operation: str, body: bytes) -> Json:
         raise Malformed(str(misfit)) from None
     found = failures(shape, request, "^" if service in _ANCHORED else "")
     if found:
-        raise Invalid(sentence(found))
+        raise Invalid(sentence(found), code=_CODES.get(service))
     return request
 
 
@@ -82,11 +86,17 @@ def defects(service: str, operation: str, answer: Json) -> list[str]:
 def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON of any type
     if not body.strip():
         return {}
+    if body.startswith(codecs.BOM_UTF8):
+        raise Malformed("The request body begins with a byte order mark; send JSON without one.")
     if body.count(b"[") + body.count(b"{") > DEEPEST:
         _check_depth(body)
     try:
         value = json.loads(
-            body.decode(), object_pairs_hook=_unique, parse_constant=_not_a_number, parse_float=_finite
+            body.decode(),
+            object_pairs_hook=_unique,
+            parse_constant=_not_a_number,
+            parse_float=_finite,
+            parse_int=_whole,
         )
         if rb"\ud" in body.lower():
             json.dumps(value, ensure_ascii=False).encode()  # refuses half a surrogate pair
@@ -120,6 +130,12 @@ def _not_a_number(text: str) -> NoReturn:
     raise Malformed(f"{text} is not a JSON number; send a finite number.")
 
 
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise Malformed(f"The number {text[:40]}… is too long; send at most {_LONGEST_NUMBER} digits.")
+    return int(text)
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
@@ -133,6 +149,8 @@ def _token(value: Any) -> str:  # noqa: ANN401 - JSON of any type
         return "TRUE_VALUE" if value else "FALSE_VALUE"
     if value is None:
         return "NULL_VALUE"
+    if isinstance(value, list):
+        return "START_ARRAY"
     return "STRING_VALUE" if isinstance(value, str) else "NUMBER_VALUE"
 
 

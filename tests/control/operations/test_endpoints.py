@@ -196,9 +196,12 @@ def test_scaling_changes_the_same_generation(pets: Service) -> None:
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ([{"VariantName": "Other"}], "has no variant 'Other'; it has AllTraffic."),
+        (
+            [{"VariantName": "Other"}],
+            'The variant name(s) "Other" is/are not present within endpoint configuration "',
+        ),
         ([{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}], "DesiredInstanceCount 0 is not"),
-        ([{"VariantName": "AllTraffic"}] * 2, "appears twice"),
+        ([{"VariantName": "AllTraffic"}] * 2, 'The variant name "AllTraffic" was non-unique within'),
         (
             [{"VariantName": "AllTraffic", "ServerlessUpdateConfig": {"MaxConcurrency": 1}}],
             "ServerlessUpdateConfig is not supported",

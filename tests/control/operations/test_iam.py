@@ -152,7 +152,7 @@ def test_what_is_not_carried_out_is_refused_by_name(iam: Client) -> None:
         "CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST, PermissionsBoundary=SAGEMAKER
     )
     assert "PermissionsBoundary of CreateRole is not carried out here" in refusal.sentence
-    twice = [{"Key": "k", "Value": "1"}, {"Key": "k", "Value": "2"}]
+    twice = [{"Key": "k", "Value": "1"}, {"Key": "K", "Value": "2"}]
     assert (
         iam.refuses("CreateRole", RoleName="r", AssumeRolePolicyDocument=TRUST, Tags=twice).code
         == "InvalidInput"

@@ -151,6 +151,12 @@ def test_parameters_that_exclude_each_other_or_are_not_carried_out(
     assert logs.refuses(operation, **members).code == "InvalidParameterException"
 
 
+def test_a_broken_constraint_is_an_invalid_parameter(logs: Client) -> None:
+    refusal = logs.refuses("DescribeLogGroups", limit=51)
+    assert refusal.code == "InvalidParameterException"
+    assert "Value '51' at 'limit' failed to satisfy constraint" in refusal.sentence
+
+
 def test_a_reader_follows_a_stream(logs: Client, database: Database) -> None:
     write(database, "s", "0", "1", "2")
     stream = {"logGroupName": JOBS, "logStreamName": "s"}

@@ -94,16 +94,18 @@ def update_weights_and_capacities(ctx: Context, request: Json) -> Json:
         if one.get("DesiredInstanceCount") == 0:
             raise refused(f"{path}DesiredInstanceCount", 0, "keep at least one instance of a variant")
         if one["VariantName"] in wanted:
-            raise Invalid(f"{path}VariantName '{one['VariantName']}' appears twice; name each variant once.")
+            raise Invalid(f'The variant name "{one["VariantName"]}" was non-unique within the request.')
         wanted[one["VariantName"]] = {key: one[key] for key in _RETAINED if key in one}
 
     def decide(seen: Resource) -> Change:
         _check_changeable(seen)
         variants = seen.spec["ProductionVariants"]
-        known = [variant["VariantName"] for variant in variants]
-        for name in wanted:
-            if name not in known:
-                raise Invalid(f"Endpoint \"{seen.arn}\" has no variant '{name}'; it has {', '.join(known)}.")
+        unknown = [f'"{name}"' for name in wanted.keys() - {one["VariantName"] for one in variants}]
+        if unknown:
+            raise Invalid(
+                f"The variant name(s) {', '.join(sorted(unknown))} is/are not present within endpoint "
+                f'configuration "{seen.spec["EndpointConfigName"]}".'
+            )
         changed = [{**variant, **wanted.get(variant["VariantName"], {})} for variant in variants]
         spec = {**seen.spec, "ProductionVariants": changed}
         check_instances("endpoint", _instances(spec), _instances(seen.spec))

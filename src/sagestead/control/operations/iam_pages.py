@@ -77,11 +77,10 @@ def refuse_members(operation: str, request: Json, *members: str) -> None:
 def tag_map(request: Json) -> dict[str, str]:
     """Return a request's tags; raise `InvalidInput` when a key appears twice."""
     sent = request.get("Tags", [])
-    tags = {tag["Key"]: tag["Value"] for tag in sent}
-    if len(tags) < len(sent):
-        sentence = "Duplicate tag keys found in Tags; send each key once."
+    if len({tag["Key"].lower() for tag in sent}) < len(sent):
+        sentence = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
         raise Invalid(sentence, code="InvalidInput")
-    return tags
+    return {tag["Key"]: tag["Value"] for tag in sent}
 
 
 def _marked(name: str) -> str:
