@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import httptools
 
@@ -25,6 +24,7 @@ from sagestead.frontdoor.head import (
     has_body,
     refuse,
 )
+from sagestead.frontdoor.limits import Limits
 from sagestead.wire.http import Headers, Request, Response, Stream
 
 if TYPE_CHECKING:
@@ -53,10 +53,15 @@ class Connection(asyncio.Protocol):
         self.in_head = False
         self.broken = False  # nothing more is read
         self.ended = False  # the connection is closed once the waiting requests are answered
-        self.progress_at = door.clock()
+        self.hung_up = False  # the client has finished sending
+        self.parting: asyncio.TimerHandle | None = None
+        self.refusal = refuse("The request is malformed.")  # of what could not be read, once broken
+        self.progress_at = self.head_since = door.clock()
+        self._trickle = 0
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._head_size = 0
+        self._framing = 0
 
     # -- the socket
 
@@ -76,6 +81,8 @@ class Connection(asyncio.Protocol):
             self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
         self.queue.clear()
         self.resume_writing()
+        if self.parting is not None:
+            self.parting.cancel()
         if self.task is not None:
             self.task.cancel()
 
@@ -83,16 +90,22 @@ class Connection(asyncio.Protocol):
         """Feed the parser; a request that it refuses is answered and the connection closed."""
         if self.broken:
             return
-        self.progress_at = self.door.clock()
+        self._trickle += len(data)
+        if self.arriving is None or self._trickle >= self.limits.trickle:
+            self._trickle = 0
+            self.progress_at = self.door.clock()
+        self._framing += len(data)
         try:
             self.parser.feed_data(data)
-            if self.in_head:
-                self._count(len(data))
+            if self._framing > self.limits.head:
+                raise_too_long(self.limits)
+        except Refusal as refusal:
+            self._break(refusal)
         except httptools.HttpParserUpgrade:
             self.broken = self.ended = True  # the request is answered as it stands, and the connection closed
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            self._break(cause if isinstance(cause, Refusal) else refuse("The request is malformed."))
+            self._break(cause if isinstance(cause, Refusal) else self.refusal)
         except httptools.HttpParserError:
             self._break(refuse("The request is not well-formed HTTP/1.1."))
 
@@ -100,7 +113,7 @@ class Connection(asyncio.Protocol):
         """Keep the socket open for the answer under way when the client has only finished sending."""
         if self.arriving is not None:
             self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
-        self.broken = self.ended = True
+        self.broken = self.ended = self.hung_up = True
         return self.task is not None
 
     def pause_writing(self) -> None:
@@ -119,7 +132,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Start a request."""
         self.in_head = True
-        self._target, self._fields, self._head_size = b"", [], 0
+        self._target, self._fields, self._head_size, self._framing = b"", [], 0, 0
         self.head_since = self.door.clock()
 
     def on_url(self, url: bytes) -> None:
@@ -139,12 +152,12 @@ class Connection(asyncio.Protocol):
     def _count(self, size: int) -> None:
         self._head_size += size
         if self._head_size > self.limits.head:
-            raise refuse(f"The request head is longer than {self.limits.head} bytes.", 431)
+            raise_too_long(self.limits)
 
     def on_headers_complete(self) -> None:
         """Check the head and hand the request over; its body follows."""
         self.in_head = False
-        self._head_size = 0
+        self._head_size = self._framing = 0
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
             raise refuse("Only HTTP/1.1 is spoken here.")
         headers = Headers(self._fields)
@@ -156,9 +169,10 @@ class Connection(asyncio.Protocol):
         body = InboundBody(self._flow, self._continue if expects else _nothing)
         path, _, query = self._target.partition(b"?")
         request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id())
-        self.arriving = body
         if len(self.queue) >= self.limits.pipelined:
             raise refuse("Too many requests are waiting on this connection.", 429)
+        self.arriving = body
+        self._trickle = 0
         self.queue.append((request, body, self.parser.should_keep_alive()))
         self._next()
         self._flow()
@@ -166,12 +180,13 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Take body bytes."""
         if self.arriving is not None:
-            self._head_size = 0
+            self._head_size = self._framing = 0
             self.arriving.feed(data)
             self._flow()
 
     def on_message_complete(self) -> None:
         """End the body."""
+        self._framing = 0
         if self.arriving is not None:
             self.arriving.finish()
             self.arriving = None
@@ -198,9 +213,8 @@ class Connection(asyncio.Protocol):
         """Answer a malformed request (after those before it) and read no more."""
         self.broken = True
         if self.arriving is not None:
-            self.arriving.fail(refusal)
-            if not self.queue:
-                return
+            self.arriving.fail(refusal)  # its request is the last one; nothing else is answered
+            return
         body = InboundBody(_nothing, _nothing)
         body.finish()
         bad = Request("GET", b"", b"", Headers(), body, 0, self.secure, self.door.new_id())
@@ -220,10 +234,8 @@ class Connection(asyncio.Protocol):
             keep = keep and not self.door.draining and self._can_keep(request, body)
             keep = keep and not (self.ended and not self.queue)
             await self._write(request, response, keep=keep)
-            if keep:
-                await self._read_away(body)
-            elif self.transport is not None:
-                self.transport.close()
+            if not (keep and await self._read_away(body)):
+                self._part()
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -250,9 +262,35 @@ class Connection(asyncio.Protocol):
             return False
         return request.content_length is not None and request.content_length <= self.limits.leftover
 
-    async def _read_away(self, body: InboundBody) -> None:
-        async for _ in body.chunks():
-            pass
+    async def _read_away(self, body: InboundBody) -> bool:
+        """Drop what is left of the body; False when it does not come."""
+        try:
+            async for _ in body.chunks():
+                pass
+        except Refusal:
+            return False
+        return True
+
+    def _part(self) -> None:
+        """Close the connection after its last answer.
+
+        Closing while the client still sends would reset the connection, and the client would never read why
+        it was refused: what still comes is dropped for a moment, until the client closes too.
+        """
+        if self.transport is None:
+            return
+        unread = (self.arriving is not None or self.broken) and not self.hung_up
+        self.broken = True
+        self.in_head = False
+        self.arriving = None
+        self.queue.clear()
+        if not unread:
+            self.transport.close()
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._flow()
+        self.parting = self.door.loop.call_later(self.limits.parting_time, self.transport.close)
 
     async def _write(self, request: Request, response: Response, *, keep: bool) -> None:
         if self.transport is None:
@@ -297,16 +335,25 @@ class Connection(asyncio.Protocol):
             return
         if self.in_head:
             late = now - self.head_since > self.limits.head_time
-        elif self.arriving is not None or self.writable is not None:
+        elif self.writable is not None or self.transport.is_closing():
+            late = now - self.progress_at > self.limits.stall_time
+        elif self.arriving is not None:
             late = self.reading and now - self.progress_at > self.limits.stall_time
         else:
             late = self.task is None and now - self.progress_at > self.limits.idle_time
         if late:
             self.transport.abort()
 
-    def idle(self) -> bool:
-        """True when no request is being read or answered."""
-        return self.task is None and not self.queue and not self.in_head and self.arriving is None
+    def close_if_idle(self, since: float) -> None:
+        """Close the connection when no request is being read or answered, and none was since then."""
+        busy = self.task is not None or self.queue or self.in_head or self.arriving is not None
+        if not busy and self.progress_at < since and self.transport is not None:
+            self.transport.close()
+
+
+def raise_too_long(limits: Limits) -> NoReturn:
+    """Refuse a head, a trailer section or the framing of a chunk that does not end."""
+    raise refuse(f"The request head is longer than {limits.head} bytes.", 431)
 
 
 def malformed(refusal: Refusal) -> Response:
@@ -317,6 +364,3 @@ def malformed(refusal: Refusal) -> Response:
 
 def _nothing() -> None:
     return
-
-
-ConnectionFactory = Callable[[], Connection]

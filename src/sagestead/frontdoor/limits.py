@@ -20,6 +20,8 @@ class Limits:
         head_time: from the first byte of a head to its end.
         idle_time: between requests of a connection.
         stall_time: without any progress of a body or an answer.
+        trickle: body bytes that count as progress; less than so much in `stall_time` is none.
+        parting_time: how long bytes are dropped after a last answer, so that the client can read it.
     """
 
     target: int = 32 * 1024
@@ -32,3 +34,5 @@ class Limits:
     head_time: float = 20.0
     idle_time: float = 120.0
     stall_time: float = 60.0
+    trickle: int = 16 * 1024
+    parting_time: float = 2.0

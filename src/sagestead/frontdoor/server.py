@@ -16,6 +16,10 @@ from sagestead.wire.http import App
 FAREWELL = 0.5
 """Seconds that a client may take to answer TLS's closing alert; idle clients often never read it."""
 
+LULL = 0.25
+"""Seconds without a request after which a connection is closed while draining: a busy client's next request
+may already be on its way, and is answered."""
+
 
 class FrontDoor:
     """Serves one app on one address. Make it inside a running event loop.
@@ -65,8 +69,7 @@ class FrontDoor:
         deadline = self.clock() + seconds
         while self.connections and self.clock() < deadline:
             for connection in list(self.connections):
-                if connection.idle() and connection.transport is not None:
-                    connection.transport.close()
+                connection.close_if_idle(self.clock() - LULL)
             await asyncio.sleep(0.01)
         if self._sweep is not None:
             self._sweep.cancel()
