@@ -68,6 +68,7 @@ class Gate:
         *,
         unsigned_over_http: bool = False,
     ) -> None:
+        self.services = tuple(services)
         self._keys = Keyring(credentials)
         self._clock = clock
         self._entries = [
