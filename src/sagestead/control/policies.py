@@ -1,46 +1,18 @@
-"""Policy documents: reading them, whom they trust, what they allow.
+"""Policy documents: whom they trust, what they allow.
 
-Rule: pure functions of documents. A statement with a condition that cannot be decided here never allows.
+Rule: pure functions of documents that `read_document` has returned. A statement with a condition that cannot be decided here never allows.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from sagestead.domain.errors import Invalid
+from sagestead.control.policy_documents import listed
 from sagestead.domain.resources import Json
 
-VERSIONS = ("2012-10-17", "2008-10-17")
 Decision = Literal["allowed", "explicitDeny", "implicitDeny"]
-
-
-def read_document(text: str, *, trust: bool) -> Json:
-    """Return a policy document.
-
-    Args:
-        text: JSON.
-        trust: it says who may assume a role (needs principals, has no resources).
-
-    Raises:
-        Invalid: with the code `MalformedPolicyDocument`.
-    """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _malformed("is not valid JSON; send one JSON object") from None
-    if not isinstance(document, dict):
-        raise _malformed("is not a JSON object; send one")
-    if document.get("Version", VERSIONS[1]) not in VERSIONS:
-        raise _malformed(f"has an unknown Version; send {VERSIONS[0]}")
-    found = document.get("Statement")
-    if not found or not isinstance(found, dict | list):
-        raise _malformed("has no Statement; send a list of statements")
-    for statement in found if isinstance(found, list) else [found]:
-        _check_statement(statement, trust=trust)
-    return document
 
 
 def trusts_service(document: Json, service: str) -> bool:
@@ -88,70 +60,25 @@ def decide(documents: Iterable[Json], action: str, resource: str) -> tuple[Decis
     return decision, sorted(missing)
 
 
-def _malformed(what: str) -> Invalid:
-    return Invalid(f"The policy document {what}.", code="MalformedPolicyDocument")
-
-
-def _check_statement(statement: Any, *, trust: bool) -> None:  # noqa: ANN401 - JSON of any type
-    if not isinstance(statement, dict):
-        raise _malformed("has a statement that is not an object; send objects")
-    if statement.get("Effect") not in ("Allow", "Deny"):  # a tuple: the value may be a list
-        raise _malformed("has a statement without Effect; send Allow or Deny")
-    _check_strings(statement, "Action", "NotAction")
-    if trust:
-        _check_principal(statement)
-        if "Resource" in statement or "NotResource" in statement:
-            raise _malformed("is a trust policy and has a Resource; leave it out")
-    else:
-        _check_strings(statement, "Resource", "NotResource")
-        if "Principal" in statement or "NotPrincipal" in statement:
-            raise _malformed("is attached to identities and has a Principal; leave it out")
-    condition = statement.get("Condition", {})
-    if not isinstance(condition, dict) or not all(isinstance(test, dict) for test in condition.values()):
-        raise _malformed("has a Condition that is not an object of objects; send one")
-
-
-def _check_strings(statement: Json, name: str, inverse: str) -> None:
-    present = [statement[key] for key in (name, inverse) if key in statement]
-    if len(present) != 1:
-        raise _malformed(f"has a statement without {name} (or with {inverse} too); send one of them")
-    if not all(isinstance(item, str) for item in _listed(present[0])):
-        raise _malformed(f"has a {name} that is not text; send text or a list of text")
-
-
-def _check_principal(statement: Json) -> None:
-    principal = statement.get("Principal")
-    if principal == "*":
-        return
-    if not isinstance(principal, dict) or not principal:
-        raise _malformed('has a statement without Principal; send for example {"Service": …}')
-    if not all(isinstance(item, str) for listed in principal.values() for item in _listed(listed)):
-        raise _malformed("has a Principal that is not text; send text or a list of text")
-
-
 def _statements(document: Json) -> Iterator[Json]:
     found = document["Statement"]
     yield from found if isinstance(found, list) else [found]
 
 
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - JSON of any type
-    return value if isinstance(value, list) else [value]
-
-
 def _strings(principal: Any, kind: str) -> list[str]:  # noqa: ANN401 - JSON of any type
-    return _listed(principal[kind]) if isinstance(principal, dict) and kind in principal else []
+    return listed(principal[kind]) if isinstance(principal, dict) and kind in principal else []
 
 
 def _names_action(statement: Json, action: str) -> bool:
     """True when the statement speaks of an action; names of actions have no case."""
     named = statement.get("Action", statement.get("NotAction"))
-    found = any(fnmatchcase(action.lower(), _glob(pattern.lower())) for pattern in _listed(named))
+    found = any(fnmatchcase(action.lower(), _glob(pattern.lower())) for pattern in listed(named))
     return found == ("Action" in statement)
 
 
 def _names_resource(statement: Json, resource: str) -> bool:
     named = statement.get("Resource", statement.get("NotResource"))
-    found = any(fnmatchcase(resource, _glob(pattern)) for pattern in _listed(named))
+    found = any(fnmatchcase(resource, _glob(pattern)) for pattern in listed(named))
     return found == ("Resource" in statement)
 
 
@@ -188,5 +115,5 @@ def _holds(statement: Json, external_id: str | None) -> bool:
         return True
     wanted = condition.get("StringEquals", {}).get("sts:ExternalId")
     if wanted is not None and condition == {"StringEquals": {"sts:ExternalId": wanted}}:
-        return external_id in _listed(wanted)
+        return external_id in listed(wanted)
     return bool(statement["Effect"] == "Deny")

@@ -141,10 +141,43 @@ def test_a_malformed_trust_policy_is_refused(iam: Client, text: str) -> None:
     assert (refusal.code, refusal.status) == ("MalformedPolicyDocument", 400)
 
 
-@pytest.mark.parametrize("statement", [{"Action": "a"}, {"Action": "a", "Resource": "*", "Principal": "*"}])
-def test_a_malformed_identity_policy_is_refused(iam: Client, statement: Any) -> None:
-    refusal = iam.refuses("CreatePolicy", PolicyName="p", PolicyDocument=document(**statement))
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"Resource": None}, "has a statement without Resource"),
+        ({"Resource": []}, "has a statement without Resource"),
+        ({"Action": []}, "has a statement without Action"),
+        ({"NotAction": "s3:*"}, "or with NotAction too"),
+        ({"Principal": "*"}, "has a Principal; leave it out"),
+        ({"Action": "GetObject"}, "has the Action 'GetObject'; send service:Action, or *"),
+        ({"Action": "s3:Get:Object"}, "has the Action 's3:Get:Object'"),
+        ({"Resource": "bucket"}, "has the Resource 'bucket'; send an ARN, or *"),
+        ({"Resource": "arn:aws:s3::b"}, "has the Resource 'arn:aws:s3::b'"),
+        ({"Actions": "s3:*"}, "has a statement with the unknown element 'Actions'"),
+        ({"Sid": []}, "has an Sid that is not text"),
+        ({"Condition": {"StringIs": {"a": "b"}}}, "has a Condition with the unknown operator 'StringIs'"),
+        ({"Condition": {"StringLike": {"a": {}}}}, "has a Condition whose 'a' is not text"),
+    ],
+)
+def test_a_malformed_identity_policy_is_refused(iam: Client, changed: Any, part: str) -> None:
+    statement = {"Action": "s3:Get*", "Resource": "*", **changed}
+    text = document(**{name: value for name, value in statement.items() if value is not None})
+    refusal = iam.refuses("CreatePolicy", PolicyName="p", PolicyDocument=text)
     assert refusal.code == "MalformedPolicyDocument"
+    assert part in refusal.sentence
+
+
+def test_elements_of_a_whole_policy_are_checked(iam: Client) -> None:
+    allowed = json.loads(READ)
+    first = {**allowed["Statement"][0], "Sid": "a"}
+    for changed, part in (
+        ({"Version": "2008-10-17"}, "must be version 2012-10-17 or greater"),
+        ({"Statements": []}, "the unknown element 'Statements'"),
+        ({"Id": 5}, "has an Id that is not text"),
+        ({"Statement": [first, first]}, "has two statements with one Sid"),
+    ):
+        text = json.dumps({**allowed, **changed})
+        assert part in iam.refuses("CreatePolicy", PolicyName="p", PolicyDocument=text).sentence
 
 
 def test_what_is_not_carried_out_is_refused_by_name(iam: Client) -> None:
@@ -188,7 +221,7 @@ def test_policies_of_aws_and_of_the_account_are_listed(iam: Client) -> None:
 
 def test_a_simulation_reads_the_attached_policies(iam: Client) -> None:
     arn = make_role(iam)["Arn"]
-    deny = json.dumps({"Statement": {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}})
+    deny = document(Effect="Deny", Action="s3:DeleteObject", Resource="*")
     guarded = document(
         Action="kms:Decrypt", Resource="*", Condition={"Bool": {"aws:SecureTransport": "true"}}
     )

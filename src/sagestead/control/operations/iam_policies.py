@@ -13,7 +13,8 @@ from sagestead.control.accounts import unique_id
 from sagestead.control.context import Context, Operation
 from sagestead.control.managed_policies import CREATED_AT, MANAGED_POLICIES
 from sagestead.control.operations.iam_pages import entities, named_key, page, refuse_members, tag_map
-from sagestead.control.policies import decide, read_document
+from sagestead.control.policies import decide
+from sagestead.control.policy_documents import NEWEST, malformed, read_document
 from sagestead.domain.errors import Conflict, Invalid
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.ports import AlreadyExists, Stale
@@ -37,7 +38,8 @@ class Policy:
 
 def create_policy(ctx: Context, request: Json) -> Json:
     """Store a policy."""
-    read_document(request["PolicyDocument"], trust=False)
+    if read_document(request["PolicyDocument"], trust=False).get("Version") != NEWEST:
+        raise malformed(f"must be version {NEWEST} or greater; send that Version")
     name, path = request["PolicyName"], request.get("Path", "/")
     draft = Resource(
         key=named_key(ctx, Kind.POLICY, name),

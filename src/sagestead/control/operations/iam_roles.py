@@ -12,7 +12,7 @@ from sagestead.control.accounts import unique_id
 from sagestead.control.context import Context, Operation
 from sagestead.control.operations.iam_pages import entity_page, named_key, page, refuse_members, tag_map
 from sagestead.control.operations.iam_policies import find_policy_name
-from sagestead.control.policies import read_document
+from sagestead.control.policy_documents import read_document
 from sagestead.domain.errors import Conflict, Invalid
 from sagestead.domain.resources import Json, Key, Kind, Resource
 from sagestead.ports import AlreadyExists, Change, Stale

@@ -51,7 +51,7 @@ def describe_log_streams(ctx: Context, request: Json) -> Json:
     group, prefix = _named_group(ctx, request), request.get("logStreamNamePrefix", "")
     by_time = request.get("orderBy") == "LastEventTime"
     if by_time and prefix:
-        raise _wrong("Cannot order by LastEventTime with a logStreamNamePrefix; leave one of them out.")
+        raise _wrong("Cannot order by LastEventTime with a logStreamNamePrefix.")
     found = ctx.logs.streams(ctx.account, ctx.region, group, prefix)
     if not found:
         _check_group(ctx, group)
@@ -166,7 +166,7 @@ def _position(ctx: Context, stream: LogStream, request: Json) -> tuple[bool, int
     if token is not None:
         parts = _TOKEN.fullmatch(token)
         if parts is None:
-            raise _wrong("The specified nextToken is invalid; send one of the last answer's tokens.")
+            raise _wrong("The specified nextToken is invalid. Send one of the last answer's tokens.")
         return parts["way"] == "f", min(int(parts["sequence"]), 2**62)
     if request.get("startFromHead", False):
         return True, 0
@@ -264,7 +264,7 @@ def _unmarked(request: Json, kinds: list[type]) -> list[Any] | None:
     except (ValueError, RecursionError):
         place = None
     if not isinstance(place, list) or [type(part) for part in place] != kinds:
-        raise _wrong("The specified nextToken is invalid; send the last answer's nextToken.")
+        raise _wrong("The specified nextToken is invalid. Send the last answer's nextToken.")
     return place
 
 
