@@ -1,6 +1,7 @@
 """Policy documents: whom they trust, what they allow.
 
-Rule: pure functions of documents that `read_document` has returned. A statement with a condition that cannot be decided here never allows.
+Rule: pure functions of documents that `read_document` has returned. A statement with a condition that cannot
+be decided here never allows.
 """
 
 from __future__ import annotations
