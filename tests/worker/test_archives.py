@@ -176,7 +176,6 @@ def test_packing_is_deterministic_and_comes_back(tmp_path: Path) -> None:
     (tree / "code").mkdir(parents=True)
     (tree / "xgboost-model").write_bytes(b"\0" * 70_000)
     (tree / "code" / "ä.py").write_text("x")
-    (tree / "link").symlink_to("/etc/passwd")
     pack(tree, tmp_path / "one.tar.gz")
     os.utime(tree / "xgboost-model", (1, 1))
     (tree / "xgboost-model").chmod(0o600)
@@ -192,4 +191,25 @@ def test_a_pipe_is_not_packed(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     os.mkfifo(tmp_path / "tree" / "pipe")
     with pytest.raises(ArchiveRefused, match="'pipe' is a device, pipe or socket"):
+        pack(tmp_path / "tree", tmp_path / "a.tar.gz")
+
+
+@pytest.mark.parametrize("where", ["link", "code/link"])
+def test_a_link_is_not_packed_and_not_followed(tmp_path: Path, where: str) -> None:
+    (tmp_path / "tree" / "code").mkdir(parents=True)
+    (tmp_path / "tree" / where).symlink_to("/etc")
+    with pytest.raises(ArchiveRefused, match=f"'{where}' is a symbolic link; only files and folders"):
+        pack(tmp_path / "tree", tmp_path / "a.tar.gz")
+
+
+def test_a_folder_that_is_a_link_is_not_packed(tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to("/etc")
+    with pytest.raises(ArchiveRefused, match="'model' is a symbolic link"):
+        pack(tmp_path / "model", tmp_path / "a.tar.gz")
+
+
+def test_a_name_that_is_not_utf8_is_not_packed(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / os.fsdecode(b"gr\xfc\xdfe")).write_text("x")
+    with pytest.raises(ArchiveRefused, match="is not UTF-8"):
         pack(tmp_path / "tree", tmp_path / "a.tar.gz")

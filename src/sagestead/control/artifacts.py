@@ -1,6 +1,7 @@
 """Brings what a job made into the object store, after it ended (checkpoints also while it runs).
 
-Rule: collecting twice stores the same again. What cannot be stored is said in one sentence for FailureReason.
+Rule: collecting twice stores the same again. What cannot be stored is said in one sentence for FailureReason,
+and does not keep the rest from being stored. No link is followed: a job that leaves one has failed.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from sagestead.planning.inputs import BadInput, split_uri
 from sagestead.planning.steps import Collected, CollectTraining, CollectTransform, SyncCheckpoints
 from sagestead.planning.streams import training_stream
 from sagestead.ports import Clock, Engine, Logs, Objects
-from sagestead.worker.archives import pack
+from sagestead.worker.archives import entries, pack
 from sagestead.worker.layout import Layout
+from sagestead.worker.tarstream import ArchiveRefused
 
 MARKER = "collected.json"
 LINES_AT_ONCE = 1000
@@ -45,15 +47,18 @@ class Artifacts:
         """Store the model, the other output and the checkpoints of a training job; gather its metrics."""
         folder = self._engine.folder(step.run_id)
         layout = Layout(folder / OPT_ML)
-        error = None
-        try:
-            self.checkpoints(job, SyncCheckpoints(step.run_id))
-            self._output(job, layout.model, folder, "model")
-            self._output(job, layout.output_data, folder, "output")
-        except BadInput as refusal:
-            error = f"ClientError: {refusal}"
+        errors = []
+        for store in (
+            lambda: self.checkpoints(job, SyncCheckpoints(step.run_id)),
+            lambda: self._output(job, layout.model, folder, "model"),
+            lambda: self._output(job, layout.output_data, folder, "output"),
+        ):
+            try:
+                store()
+            except BadInput as refusal:
+                errors.append(f"ClientError: {refusal}")
         metrics = final_metrics(_definitions(job.spec), self._lines(training_stream(job)))
-        collected = Collected(self._clock(), tuple(metrics), error)
+        collected = Collected(self._clock(), tuple(metrics), next(iter(errors), None))
         write_marker(folder / MARKER, collected.to_json())
 
     def checkpoints(self, job: Resource, step: SyncCheckpoints) -> None:
@@ -94,18 +99,22 @@ class Artifacts:
 
     def _output(self, job: Resource, source: Path, folder: Path, name: str) -> None:
         """Store a folder as one archive, or as files if the client wants so; an empty one not at all."""
-        if not any(True for _ in _files(source)):
+        files = _files(source)
+        if not files:
             return
         config = job.spec["OutputDataConfig"]
         bucket, prefix = split_uri(config["S3OutputPath"])
         place = "/".join(part for part in (prefix.rstrip("/"), job.key.name, "output") if part)
         if config.get("CompressionType") == "NONE":
             inside = "model" if name == "model" else "data"
-            for path_name, path in _files(source):
+            for path_name, path in files:
                 self._store(job, bucket, f"{place}/{inside}/{path_name}", path, _BYTES)
             return
         archive = folder / f"{name}-output.tar.gz"
-        pack(source, archive)
+        try:
+            pack(source, archive)
+        except ArchiveRefused as refusal:
+            raise BadInput(str(refusal)) from refusal
         self._store(job, bucket, f"{place}/{name}.tar.gz", archive, "application/x-gzip")
         archive.unlink()
 
@@ -164,11 +173,16 @@ def _definitions(spec: Json) -> list[dict[str, str]]:
     return built_in_metric_definitions()
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (relative name with `/`, path) of the regular files below a folder, in order."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path.relative_to(folder).as_posix(), path
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """Return (relative name with `/`, path) of the files below a folder, in order.
+
+    Raises:
+        BadInput: there is a link, a device or a name that S3 cannot have.
+    """
+    try:
+        return [(name, path) for name, path, is_folder in entries(folder) if not is_folder]
+    except ArchiveRefused as refusal:
+        raise BadInput(str(refusal)) from refusal
 
 
 def _stamp(path: Path) -> list[int]:

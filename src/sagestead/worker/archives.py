@@ -74,13 +74,41 @@ def extract(archive: Path, destination: Path, *, digest: str | None, limits: Lim
         os.close(root)
 
 
+def entries(folder: Path) -> Iterator[tuple[str, Path, bool]]:
+    """Yield (relative name with `/`, path, is a folder) of everything below a folder, in order.
+
+    No link is followed; what vanishes meanwhile is left out.
+
+    Raises:
+        ArchiveRefused: there is something else than files and folders, or a name that is not UTF-8.
+    """
+    waiting = [("", folder)]
+    while waiting:
+        name, path = waiting.pop()
+        try:
+            mode = path.lstat().st_mode
+            below = sorted(path.iterdir(), reverse=True) if stat.S_ISDIR(mode) else []
+        except FileNotFoundError:
+            continue
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "a device, pipe or socket"
+            raise ArchiveRefused(
+                f"{shown(name or folder.name)} is {kind}; only files and folders are stored."
+            )
+        if not _is_text(name):
+            raise ArchiveRefused(f"The name {shown(name)} is not UTF-8; give the file another one.")
+        if name:
+            yield name, path, stat.S_ISDIR(mode)
+        waiting += [(f"{name}/{child.name}" if name else child.name, child) for child in below]
+
+
 def pack(folder: Path, archive: Path) -> None:
     """Write every file and folder below `folder` to a tar.gz; the same tree gives the same bytes.
 
-    Members are named relative to `folder`, sorted, dated 0 and owned by nobody. Links are left out.
+    Members are named relative to `folder`, sorted, dated 0 and owned by nobody.
 
     Raises:
-        ArchiveRefused: the tree holds a device, pipe or socket, or changed while it was read.
+        ArchiveRefused: the tree holds what `entries` refuses, or changed while it was read.
     """
     partial = archive.with_name(archive.name + ".partial")
     with partial.open("wb") as file:
@@ -88,8 +116,8 @@ def pack(folder: Path, archive: Path) -> None:
             gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
-            for path in sorted(folder.rglob("*")):
-                _add(tar, path, path.relative_to(folder).as_posix())
+            for name, path, is_folder in entries(folder):
+                _add(tar, path, name, is_folder=is_folder)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(archive)
@@ -242,17 +270,12 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    mode = path.lstat().st_mode
+def _add(tar: tarfile.TarFile, path: Path, name: str, *, is_folder: bool) -> None:
     info = tarfile.TarInfo(name)
-    if stat.S_ISLNK(mode):
-        return
-    if stat.S_ISDIR(mode):
+    if is_folder:
         info.type, info.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(info)
         return
-    if not stat.S_ISREG(mode):
-        raise ArchiveRefused(f"{shown(name)} is a device, pipe or socket and cannot be put into an archive.")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         info.size, info.mode = os.fstat(file.fileno()).st_size, 0o644
         try:
@@ -261,3 +284,11 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
             if error.errno is not None:
                 raise
             raise ArchiveRefused(f"{shown(name)} changed while it was put into an archive.") from None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

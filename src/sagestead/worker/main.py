@@ -100,7 +100,7 @@ def _train(task: Work) -> int:
     signal.signal(signal.SIGTERM, terminate)
     train = cast(Train, _entry(task.spec.entry))
     code = train(layout, task.spec.image, task.spec.threads)
-    if code and layout.failure.exists():
+    if code and layout.failure.is_file():
         task.run.fail(layout.failure.read_text(encoding="utf-8", errors="replace"))
     return code
 

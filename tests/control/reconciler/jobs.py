@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -47,6 +48,8 @@ def train(layout: Layout, image: str, threads: int) -> int:  # noqa: ARG001 - th
     (layout.output_data / "report").write_text("seen: " + " ".join(_seen(layout)))
     if layout.checkpoints.exists():
         (layout.checkpoints / "step-1").write_text("1")
+    if script.startswith("leave "):
+        _leave(script.removeprefix("leave "), layout)
     if script == "fail":
         layout.failure.write_text("ClientError: no label column")
         return 1
@@ -58,6 +61,22 @@ def train(layout: Layout, image: str, threads: int) -> int:  # noqa: ARG001 - th
         (layout.root / "seen-before").touch()
         threading.Event().wait()
     return 0
+
+
+def _leave(what: str, layout: Layout) -> None:
+    """Leave something in the model's folder that is no file."""
+    odd = layout.model / "odd"
+    if what == "link":
+        odd.symlink_to("/etc/hostname")
+    if what == "pipe":
+        os.mkfifo(odd)
+    if what == "name":
+        (layout.model / os.fsdecode(b"\xff")).write_text("x")
+    if what == "folder":
+        shutil.rmtree(layout.model)
+        layout.model.symlink_to("/etc")
+    if what == "nothing":
+        shutil.rmtree(layout.model)
 
 
 def _seen(layout: Layout) -> list[str]:

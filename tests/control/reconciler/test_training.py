@@ -6,6 +6,7 @@ import tarfile
 from io import BytesIO
 from typing import Any
 
+import pytest
 from tests.control.reconciler.world import IMAGE, World, training_detail, training_spec
 
 from sagestead.domain.resources import Kind, Resource
@@ -101,6 +102,34 @@ def test_failures_say_why(world: World) -> None:
         .detail["FailureReason"]
         .startswith("ClientError: Cannot write s3://absent/out/nowhere/output/model.tar.gz")
     )
+
+
+@pytest.mark.parametrize("packing", ["GZIP", "NONE"])
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("link", "ClientError: 'odd' is a symbolic link; only files and folders are stored."),
+        ("pipe", "ClientError: 'odd' is a device, pipe or socket; only files and folders are stored."),
+        ("name", "ClientError: The name '\\udcff' is not UTF-8; give the file another one."),
+        ("folder", "ClientError: 'model' is a symbolic link; only files and folders are stored."),
+    ],
+)
+def test_what_is_no_file_is_not_stored_and_the_rest_is(
+    world: World, what: str, sentence: str, packing: str
+) -> None:
+    name = f"{what}-{packing.lower()}"
+    output = {"S3OutputPath": "s3://bucket/odd", "CompressionType": packing}
+    start(world, name, f"leave {what}", OutputDataConfig=output)
+    job = ended(world, name)
+    assert (job.status, job.detail["FailureReason"]) == ("Failed", sentence)
+    other = "data/report" if packing == "NONE" else "output.tar.gz"
+    assert world.keys("bucket", f"odd/{name}/") == [f"odd/{name}/output/{other}"]
+
+
+def test_a_job_without_a_model_is_completed(world: World) -> None:
+    start(world, "modelless", "leave nothing")
+    assert ended(world, "modelless").status == "Completed"
+    assert world.keys("bucket", "out/modelless/") == ["out/modelless/output/output.tar.gz"]
 
 
 def test_an_empty_prefix_fails_with_the_sentence_of_aws(world: World) -> None:

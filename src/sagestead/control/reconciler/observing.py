@@ -6,6 +6,7 @@ all in their stream when the job becomes terminal.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,10 @@ class Observer:
 
 
 def _text(path: Path) -> str | None:
+    """Return the start of a file that a job wrote; None when there is none, or something else in its place."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
         with path.open("rb") as file:
             return file.read(4 * LIMIT).decode("utf-8", "replace")
     except FileNotFoundError:
