@@ -73,6 +73,9 @@ def test_s3_takes_what_names_no_service() -> None:
     assert dispatch.is_s3(arrived("GET", "/bucket/key", [HOST]))
     assert dispatch.is_s3(arrived("GET", "/bucket/key?AWSAccessKeyId=A&Signature=s&Expires=1", [HOST]))
     assert not dispatch.is_s3(scoped("ecr"))
+    form = [HOST, ("Content-Type", "application/x-www-form-urlencoded")]
+    assert dispatch.is_s3(arrived("PUT", "/bucket/key", form))
+    assert not dispatch.is_s3(arrived("POST", "/", form))
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,19 @@ def test_services_that_are_absent_are_named() -> None:
     form = (HOST, ("Content-Type", "application/x-www-form-urlencoded"))
     response = ask(Draft(service="ec2", headers=form, body=b"Action=DescribeVpcs").send())
     assert b"<Code>UnknownOperationException</Code>" in bytes(str(response.body), "utf-8")
+    assert b"Operation 'DescribeVpcs' of the service 'ec2'" in bytes(str(response.body), "utf-8")
     unsigned = ask(arrived("POST", "/", [HOST, ("X-Amz-Target", "Some.Thing")]))
     assert said(unsigned)["__type"] == "MissingAuthenticationTokenException"
+
+
+def test_an_unsigned_form_is_refused_in_the_form_that_its_client_reads() -> None:
+    form = [HOST, ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")]
+    response = ask(arrived("POST", "/", form, body=b"Action=AssumeRoleWithWebIdentity"))
+    assert response.status == 403
+    assert header(response, "Content-Type") == "text/xml"
+    assert b"<Error><Type>Sender</Type><Code>MissingAuthenticationToken</Code>" in bytes(
+        str(response.body), "utf-8"
+    )
 
 
 def test_n3_a_runtime_request_is_no_control_request() -> None:

@@ -72,13 +72,21 @@ def is_runtime(request: Request) -> bool:
 
 
 def is_s3(request: Request) -> bool:
-    """Match S3: signed as `s3`, by version 2, or not at all."""
-    return not has_target(request) and signing_name(request) in ("s3", None)
+    """Match S3: signed as `s3`, by version 2, or not at all; a form posted to `/` is a Query operation."""
+    name = signing_name(request)
+    if has_target(request) or (name is None and request.raw_path == b"/" and is_form(request)):
+        return False
+    return name in ("s3", None)
+
+
+def is_form(request: Request) -> bool:
+    """True when the request posts a form, as the Query protocol does."""
+    kind = request.headers.get("content-type") or ""
+    return request.method == "POST" and kind.startswith("application/x-www-form-urlencoded")
 
 
 def likely_protocol(request: Request) -> Protocol:
     """Return the protocol to answer in when no service matches."""
     if has_target(request):
         return "json"
-    form = (request.headers.get("content-type") or "").startswith("application/x-www-form-urlencoded")
-    return "query" if form else "rest-json"
+    return "query" if is_form(request) else "rest-json"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sagestead.domain.errors import NotImplementedHere, Refusal
 from sagestead.domain.identity import Credential
-from sagestead.frontdoor.dispatch import likely_protocol
+from sagestead.frontdoor.dispatch import is_form, likely_protocol
 from sagestead.frontdoor.keyring import Keyring
 from sagestead.ports import Clock, Credentials
 from sagestead.wire.errors import Protocol, render, request_id_headers
@@ -27,6 +28,7 @@ _MIB = 1024 * 1024
 _LIMITS: Mapping[Protocol, int] = {"json": 8 * _MIB, "query": _MIB, "rest-json": 6 * _MIB + 4096}
 _TOO_LARGE = 413
 _SHOWN = 128
+_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]{1,128})(?:&|$)")
 
 
 @dataclass(frozen=True)
@@ -144,13 +146,19 @@ def _too_large(limit: int) -> Refusal:
 
 async def _not_served(call: Call) -> Response:
     request = call.request
-    target = request.headers.get("x-amz-target")
+    operation = request.headers.get("x-amz-target") or await _action(call)
     path = request.raw_path[:_SHOWN].decode("ascii", "replace")
-    asked = f"Operation '{target[:_SHOWN]}'" if target else f"{request.method} {path}"
+    asked = f"Operation '{operation[:_SHOWN]}'" if operation else f"{request.method} {path}"
     raise NotImplementedHere(
         f"{asked} of the service '{call.principal.service}' is not served here; "
         "docs/compatibility.md lists what is."
     )
+
+
+async def _action(call: Call) -> str | None:
+    """Return the operation that a form names."""
+    found = _ACTION.search(await call.body.read(_LIMITS["query"])) if is_form(call.request) else None
+    return found[1].decode() if found else None
 
 
 def _defect(request: Request) -> Refusal:
