@@ -138,6 +138,10 @@ def test_a_container_that_is_not_carried_out_is_refused_by_name(
             {"PrimaryContainer": {"Image": IMAGE}, "EnableNetworkIsolation": True},
             "EnableNetworkIsolation true is not supported",
         ),
+        (
+            {"PrimaryContainer": {"Image": IMAGE}, "InferenceExecutionConfig": {"Mode": "Direct"}},
+            'InferenceExecutionConfig.Mode "Direct" is not supported',
+        ),
         ({"PrimaryContainer": {"Image": IMAGE}, "ExecutionRoleArn": ROLE}, f"Could not assume role {ROLE}."),
     ],
 )

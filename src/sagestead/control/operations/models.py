@@ -40,6 +40,8 @@ def create_model(ctx: Context, request: Json) -> Json:
     """CreateModel: checks the members, the role and the artifact."""
     name = request["ModelName"]
     refuse_others(request, _MODEL, "", _MODEL_REMEDIES)
+    if request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
+        raise refused("InferenceExecutionConfig.Mode", "Direct", "a model has one container; leave it out")
     path, container = _only_container(request)
     _check_container(container, path)
     artifact = _artifact(container, path)
