@@ -202,7 +202,7 @@ class Staging:
             self._fetch(job.key.account, item.bucket, item.key, folder / object_.file)
             objects.append(object_)
         write_marker(folder / "outputs.json", {item.uri: item.name for item in share})
-        write_marker(folder / "transform.json", _task_of(job.spec, objects).to_json())
+        write_marker(folder / "transform.json", TransformTask.of_request(job.spec, objects).to_json())
 
 
 def read_marker(path: Path, read: Callable[[Json], T]) -> T | None:
@@ -256,22 +256,3 @@ def _resources_as_seen(spec: Json) -> Json:
         "current_group_name": group,
         "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": [HOST]}],
     }
-
-
-def _task_of(spec: Json, objects: list[TransformObject]) -> TransformTask:
-    """Return a CreateTransformJob request as a task, defaults filled in."""
-    given, wanted, data = spec["TransformInput"], spec["TransformOutput"], spec.get("DataProcessing", {})
-    return TransformTask(
-        objects=objects,
-        content_type=given.get("ContentType"),
-        accept=wanted.get("Accept"),
-        compression=given.get("CompressionType") or "None",
-        split_type=given.get("SplitType") or "None",
-        assemble_with=wanted.get("AssembleWith") or "None",
-        strategy=spec.get("BatchStrategy"),
-        max_payload_mb=spec.get("MaxPayloadInMB"),
-        max_concurrent=spec.get("MaxConcurrentTransforms"),
-        input_filter=data.get("InputFilter") or "$",
-        output_filter=data.get("OutputFilter") or "$",
-        join_source=data.get("JoinSource") or "None",
-    )

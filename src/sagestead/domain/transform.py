@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -46,6 +47,26 @@ class TransformTask:
     def to_json(self) -> dict[str, Any]:
         """Return the form stored in transform.json."""
         return asdict(self)
+
+    @classmethod
+    def of_request(cls, request: Mapping[str, Any], objects: list[TransformObject]) -> TransformTask:
+        """Return a CreateTransformJob request as a task."""
+        given, wanted = request["TransformInput"], request["TransformOutput"]
+        data = request.get("DataProcessing", {})
+        return cls(
+            objects=objects,
+            content_type=given.get("ContentType"),
+            accept=wanted.get("Accept"),
+            compression=given.get("CompressionType") or "None",
+            split_type=given.get("SplitType") or "None",
+            assemble_with=wanted.get("AssembleWith") or "None",
+            strategy=request.get("BatchStrategy"),
+            max_payload_mb=request.get("MaxPayloadInMB"),
+            max_concurrent=request.get("MaxConcurrentTransforms"),
+            input_filter=data.get("InputFilter") or "$",
+            output_filter=data.get("OutputFilter") or "$",
+            join_source=data.get("JoinSource") or "None",
+        )
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TransformTask:

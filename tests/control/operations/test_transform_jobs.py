@@ -151,6 +151,7 @@ def test_what_is_carried_out_is_echoed(ready: Service, members: dict[str, Any]) 
             {"DataProcessing__JoinSource": "Input", "TransformInput__SplitType": "None"},
             "needs TransformInput.SplitType Line",
         ),
+        ({"DataProcessing__InputFilter": "$.a"}, "InputFilter '$.a' cannot be applied to CSV"),
     ],
 )
 def test_what_is_not_carried_out_is_refused_by_name(

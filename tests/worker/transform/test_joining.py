@@ -14,7 +14,8 @@ from sagestead.worker.transform.joining import Joining, Unjoinable, joining_of
 
 
 def joining(form: str, **task: Any) -> Joining:
-    task["split_type"] = "None" if form == "application/json" else "Line"
+    if form != "application/json":
+        task |= {"split_type": "Line", "assemble_with": "Line"}
     found = joining_of(TransformTask([], content_type=form, **task))
     assert found is not None
     return found

@@ -18,10 +18,11 @@ from sagestead.control.operations.models import container_of, find_model
 from sagestead.control.operations.quotas import check_instances
 from sagestead.control.operations.tags import tags_of
 from sagestead.control.operations.training_requests import check_bucket
-from sagestead.domain import jsonpath
+from sagestead.domain.data_processing import processing_of
 from sagestead.domain.errors import InUse, Invalid
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.s3_uri import locate
+from sagestead.domain.transform import TransformTask
 from sagestead.domain.transform_status import TERMINAL, TransformStatus
 from sagestead.ports import Change
 
@@ -45,8 +46,6 @@ _JOB = frozenset(
 _UNPROCESSED: Mapping[str, str] = MappingProxyType(
     {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
 )
-_PROCESSED = ("text/csv", "application/json", "application/jsonlines")
-_BY_LINE = ("Line", "Line")
 _ENCRYPTION = "nothing is encrypted by this server; leave it out"
 
 
@@ -134,38 +133,7 @@ def _check(request: Json) -> None:
             f"MaxConcurrentTransforms {concurrent} x MaxPayloadInMB {megabytes} must not exceed "
             f"{MOST_MEGABYTES} MB; lower one of them."
         )
-    _check_processing(request)
-
-
-def _check_processing(request: Json) -> None:
-    """Check filters, and that joined and filtered records have one format and one way of splitting."""
-    processing = request.get("DataProcessing", {})
-    for member in ("InputFilter", "OutputFilter"):
-        jsonpath.parse(processing.get(member, "$"), f"DataProcessing.{member}")
-    if {**_UNPROCESSED, **processing} == _UNPROCESSED:
-        return
-    read, write = request["TransformInput"], request["TransformOutput"]
-    kind = _media_type(read.get("ContentType", ""))
-    if kind not in _PROCESSED:
-        raise Invalid(
-            f"TransformInput.ContentType '{read.get('ContentType', '')}' cannot be filtered or joined by "
-            f"DataProcessing; give one of {', '.join(_PROCESSED)}."
-        )
-    if _media_type(write.get("Accept", kind)) != kind:
-        raise Invalid(
-            f"TransformOutput.Accept '{write['Accept']}' differs from TransformInput.ContentType '{kind}'; "
-            "DataProcessing needs both to be the same."
-        )
-    splitting = (read.get("SplitType", "None"), write.get("AssembleWith", "None"))
-    if processing.get("JoinSource") == "Input" and kind != "application/json" and splitting != _BY_LINE:
-        raise Invalid(
-            f"DataProcessing.JoinSource Input needs TransformInput.SplitType Line and "
-            f"TransformOutput.AssembleWith Line for {kind}; they are {splitting[0]} and {splitting[1]}."
-        )
-
-
-def _media_type(value: str) -> str:
-    return value.partition(";")[0].strip().lower()
+    processing_of(TransformTask.of_request(request, []))
 
 
 def _taken(existing: Resource) -> InUse:

@@ -10,19 +10,11 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sagestead.domain.errors import Invalid
-from sagestead.domain.jsonpath import NotSelected, Path, parse
+from sagestead.domain.data_processing import Processing, processing_of
+from sagestead.domain.jsonpath import NotSelected, Path
 from sagestead.domain.transform import TransformTask
-
-Form = Literal["csv", "json", "jsonlines"]
-
-_FORMS: dict[str, Form] = {
-    "text/csv": "csv",
-    "application/json": "json",
-    "application/jsonlines": "jsonlines",
-}
 
 
 class Unjoinable(Exception):  # noqa: N818 - it says what is wrong with a record
@@ -39,12 +31,9 @@ class Unjoinable(Exception):  # noqa: N818 - it says what is wrong with a record
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """The data processing of a job."""
+    """The data processing of a job, carried out."""
 
-    form: Form
-    before: Path
-    after: Path
-    joins: bool
+    processing: Processing
 
     def records(self, body: bytes) -> list[str]:
         """Return the records of a body; newlines at its end belong to none."""
@@ -53,20 +42,20 @@ class Joining:
         except UnicodeDecodeError as error:
             place = body.count(b"\n", 0, error.start)
             raise Unjoinable("Fail to parse: it is not UTF-8", place) from None
-        if self.form == "json":
+        if self.processing.form == "json":
             return [text]
         text = text.rstrip("\r\n")
         return text.split("\n") if text else []
 
     def sent(self, records: Sequence[str]) -> list[str]:
         """Return what the model gets of each record; raise `Unjoinable`."""
-        if self.before.is_everything:
+        if self.processing.before.is_everything:
             return list(records)
         return [self._each(place, record, None) for place, record in enumerate(records)]
 
     def written(self, records: Sequence[str], inferences: Sequence[str]) -> list[str]:
         """Return what is written for each record; raise `Unjoinable`."""
-        if not self.joins:
+        if not self.processing.joins:
             return [self._each(place, None, inference) for place, inference in enumerate(inferences)]
         if len(records) != len(inferences):
             raise Unjoinable(
@@ -79,14 +68,16 @@ class Joining:
     def _each(self, place: int, record: str | None, inference: str | None) -> str:
         """Apply the input filter (no inference), the output filter (no record), or join and filter."""
         try:
-            if self.form == "csv":
+            if self.processing.form == "csv":
                 parts = [part.removesuffix("\r") for part in (record, inference) if part is not None]
-                return _selected(self.before if inference is None else self.after, parts)
+                return _selected(
+                    self.processing.before if inference is None else self.processing.after, parts
+                )
             if inference is None:
-                return _dumps(self.before.of_json(json.loads(record or "")))
+                return _dumps(self.processing.before.of_json(json.loads(record or "")))
             value = json.loads(inference)
             joined = value if record is None else _joined(json.loads(record), value)
-            return _dumps(self.after.of_json(joined))
+            return _dumps(self.processing.after.of_json(joined))
         except (NotSelected, csv.Error) as error:
             raise Unjoinable(str(error), place) from None
         except (ValueError, RecursionError):
@@ -94,39 +85,9 @@ class Joining:
 
 
 def joining_of(task: TransformTask) -> Joining | None:
-    """Return the data processing of a task, None when it has none.
-
-    Raises:
-        Invalid: a path is not understood, or content type, accept and filters do not go together.
-    """
-    before, after = parse(task.input_filter, "InputFilter"), parse(task.output_filter, "OutputFilter")
-    joins = task.join_source == "Input"
-    if before.is_everything and after.is_everything and not joins:
-        return None
-    form = _FORMS.get(_media(task.content_type))
-    if form is None:
-        raise Invalid(
-            f"DataProcessing needs a ContentType of {', '.join(_FORMS)}; "
-            f"it is {task.content_type or 'not set'}."
-        )
-    outputs = joins or not after.is_everything
-    if outputs and task.accept is not None and _media(task.accept) != _media(task.content_type):
-        raise Invalid(
-            "DataProcessing needs Accept to equal ContentType; "
-            f"they are {task.accept} and {task.content_type}."
-        )
-    if form != "json" and task.split_type != "Line":
-        raise Invalid(f"DataProcessing of {task.content_type} needs SplitType Line; it is {task.split_type}.")
-    for field, path in (("InputFilter", before), ("OutputFilter", after)):
-        if form == "csv" and not path.selects_columns:
-            raise Invalid(
-                f"{field} '{path.text}' cannot be applied to CSV; use indexes such as $[0] or $[1:]."
-            )
-    return Joining(form, before, after, joins)
-
-
-def _media(content_type: str | None) -> str:
-    return (content_type or "").partition(";")[0].strip().lower()
+    """Return the data processing of a task, None when it has none; raise `Invalid`."""
+    processing = processing_of(task)
+    return None if processing is None else Joining(processing)
 
 
 def _selected(path: Path, lines: Sequence[str]) -> str:
