@@ -103,7 +103,7 @@ class Settings:
     def url(self) -> str:
         """The address that clients are given."""
         scheme = "https" if self.tls_cert else "http"
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def to_json(self) -> str:

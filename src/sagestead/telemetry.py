@@ -10,6 +10,7 @@ import sys
 import time
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
+from types import TracebackType
 
 
 def start_logging(process: str, file: Path) -> None:
@@ -22,11 +23,30 @@ def start_logging(process: str, file: Path) -> None:
     to_file.setFormatter(line)
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setLevel(logging.WARNING)
-    to_terminal.setFormatter(line)
+    to_terminal.setFormatter(_OneLine(line))
     root = logging.getLogger()
     root.handlers[:] = [to_file, to_terminal]
     root.setLevel(logging.INFO)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    sys.excepthook = _record_end
+
+
+class _OneLine(logging.Formatter):
+    """The same line without the stack of an exception, which is in the file."""
+
+    def __init__(self, line: logging.Formatter) -> None:
+        super().__init__()
+        self._line = line
+
+    def format(self, record: logging.LogRecord) -> str:
+        brief = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
+        cause = record.exc_info[1] if record.exc_info else None
+        return self._line.format(brief) + (f" ({cause!r})" if cause is not None else "")
+
+
+def _record_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log the exception that ends the process."""
+    logging.getLogger(__name__).critical("the process ends", exc_info=(kind, error, trace))
 
 
 def _utc(seconds: float | None) -> time.struct_time:

@@ -25,6 +25,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from sagestead.cli.env import choose_key, variables
 from sagestead.cli.terminal import console, refuse
@@ -51,9 +52,8 @@ def demo(
             code = tutorial(interpreter, work, variables(folder, running, key, running.region))
     if code != 0:
         refuse(f"The tutorial ended with code {code}; its messages are above.")
-    console.print(
-        f"[bold green]Done[/bold green] in {time.perf_counter() - begun:.1f} s; nothing is left behind."
-    )
+    seconds = time.perf_counter() - begun
+    console.print(Text.assemble(("Done", "bold green"), f" in {seconds:.1f} s; nothing is left behind."))
 
 
 def sdk_environment() -> Path:
@@ -63,7 +63,7 @@ def sdk_environment() -> Path:
     marker = place / "complete"
     if marker.exists():
         return python
-    console.print(f"Installing {SDK[0]} into {place} (once) …")
+    console.print(f"Installing {SDK[0]} into {place} (once)")
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)  # noqa: S603 - our own words
@@ -112,7 +112,7 @@ def tutorial(python: Path, work: Path, environment: dict[str, str]) -> int:
         show(process.stdout)
         code = process.wait()
     if code != 0:
-        console.print((work / "errors").read_text(), markup=False)
+        console.print((work / "errors").read_text(), soft_wrap=True)
     return code
 
 

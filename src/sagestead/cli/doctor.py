@@ -17,10 +17,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import typer
+from rich.text import Text
 
 from sagestead.cli.client import client
-from sagestead.cli.down import is_held
-from sagestead.cli.terminal import DataOption, console
+from sagestead.cli.terminal import DataOption, console, is_held
 from sagestead.settings import DEFAULT_PORT, Folder, Server, data_folder
 
 NEEDED = ("numpy", "scipy", "xgboost", "pyarrow", "sqlalchemy", "uvloop", "httptools", "botocore", "awscrt")
@@ -42,8 +42,8 @@ def doctor(data: DataOption = None) -> None:
     folder = data_folder(data)
     findings = [*installation(), *data_checks(folder), *server_checks(folder)]
     for finding in findings:
-        mark = "[green]ok[/green]  " if finding.good else "[red]bad[/red] "
-        console.print(f"{mark} {finding.what}", soft_wrap=True)
+        mark = ("ok  ", "green") if finding.good else ("bad ", "red")
+        console.print(Text.assemble(mark, f" {finding.what}"), soft_wrap=True)
         if not finding.good:
             console.print(f"     remedy: {finding.remedy}", soft_wrap=True)
     if not all(finding.good for finding in findings):
@@ -70,8 +70,10 @@ def data_checks(folder: Folder) -> Iterator[Finding]:
     place = folder.root
     while not place.exists():
         place = place.parent
-    writable = os.access(place, os.W_OK)
+    writable = place.is_dir() and os.access(place, os.W_OK)
     yield Finding(writable, f"data folder {folder.root}", "name a folder that you may write with --data")
+    if not writable:
+        return
     if folder.root.exists():
         mode = folder.root.stat().st_mode & 0o077
         yield Finding(mode == 0, "the data folder is private", f"chmod 700 {folder.root}")

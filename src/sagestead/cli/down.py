@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -10,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sagestead.cli.terminal import DataOption, console, refuse, running_server
-from sagestead.settings import Folder
+from sagestead.cli.terminal import DataOption, console, is_held, refuse, running_server
 
 
 def down(
@@ -20,28 +18,15 @@ def down(
 ) -> None:
     """Stop the server of the data folder; everything is kept."""
     folder, server = running_server(data)
-    if not is_held(folder):
-        folder.server.unlink(missing_ok=True)
-        refuse(f"No server runs on {folder.root} any more; its last one did not end in order.")
-    os.kill(server.pid, signal.SIGTERM)
+    try:
+        os.kill(server.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it is ending by itself
+    except PermissionError:
+        refuse(f"Process {server.pid} belongs to another user, who must stop it.")
     deadline = time.monotonic() + wait
     while is_held(folder):
         if time.monotonic() > deadline:
             refuse(f"Process {server.pid} has not stopped after {wait:g} s; it may still be draining.")
         time.sleep(0.05)
     console.print("Stopped.")
-
-
-def is_held(folder: Folder) -> bool:
-    """True while a supervisor holds the data folder."""
-    try:
-        handle = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False

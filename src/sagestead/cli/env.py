@@ -7,7 +7,7 @@ import shlex
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from sagestead.cli.terminal import DataOption, refuse, running_server
 from sagestead.control.accounts import EXECUTION_ROLE
 from sagestead.domain.identity import Credential
 from sagestead.settings import Folder, Server, Settings
+
+if TYPE_CHECKING:
+    from sagestead.service.adapters import Adapters
 
 
 class Shell(StrEnum):
@@ -47,11 +50,19 @@ def env(
     typer.echo(render(shell, values))
 
 
+def open_folder(folder: Folder) -> Adapters:
+    """Open the data folder; exits with a sentence when that is impossible."""
+    from sagestead.service.adapters import Unusable, open_adapters  # noqa: PLC0415 - only when it is needed: `up` starts faster
+
+    try:
+        return open_adapters(Settings(str(folder.root)))
+    except Unusable as reason:
+        refuse(str(reason))
+
+
 def choose_key(folder: Folder, server: Server, wanted: str | None) -> Credential:
     """Return the key to export; exits with a sentence when there is none."""
-    from sagestead.service.adapters import open_adapters  # noqa: PLC0415 - only when it is needed: `up` starts faster
-
-    adapters = open_adapters(Settings(str(folder.root)))
+    adapters = open_folder(folder)
     try:
         stored = adapters.credentials.keys()
     finally:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
+from sagestead.cli.env import open_folder
 from sagestead.cli.terminal import DataOption, console, refuse
 from sagestead.control.accounts import new_key, open_account
-from sagestead.settings import DEFAULT_ACCOUNT, Settings, data_folder
+from sagestead.settings import DEFAULT_ACCOUNT, data_folder
 
 if TYPE_CHECKING:
     from sagestead.service.adapters import Adapters
@@ -25,12 +26,10 @@ keys = typer.Typer(help="Key pairs; the account of a request comes from its key.
 @contextmanager
 def opened(data: Path | None) -> Iterator[Adapters]:
     """Open the data folder; exits with a sentence when there is none yet."""
-    from sagestead.service.adapters import open_adapters  # noqa: PLC0415 - only when it is needed: `up` starts faster
-
     folder = data_folder(data)
-    if not folder.root.is_dir():
-        refuse(f"The data folder {folder.root} does not exist yet; run 'sagestead up' once.")
-    adapters = open_adapters(Settings(str(folder.root)))
+    if not (folder.root / "store.db").is_file():
+        refuse(f"There is no data folder {folder.root} yet; run 'sagestead up' once.")
+    adapters = open_folder(folder)
     try:
         yield adapters
     finally:
@@ -52,14 +51,18 @@ def create(
             key = new_key(credentials, account)
         else:
             key = open_account(adapters.resources, credentials, account, round(time.time(), 3))
-    console.print(f"AWS_ACCESS_KEY_ID={key.access_key_id}")
-    console.print(f"AWS_SECRET_ACCESS_KEY={key.secret}")
+    typer.echo(f"AWS_ACCESS_KEY_ID={key.access_key_id}\nAWS_SECRET_ACCESS_KEY={key.secret}")
 
 
 @keys.command("list")
 def list_keys(data: DataOption = None) -> None:
     """List the key pairs, without their secrets."""
-    table = Table("Access key id", "Account", "Principal", "State")
+    table = Table(
+        Column("Access key id", no_wrap=True, overflow="fold"),
+        Column("Account", overflow="fold"),
+        Column("Principal", overflow="fold"),
+        Column("State", overflow="fold"),
+    )
     with opened(data) as adapters:
         stored = adapters.credentials.keys()
         for key in stored:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import typer
 
 from sagestead.cli.demo import demo
@@ -14,11 +17,20 @@ from sagestead.cli.up import up
 
 app = typer.Typer(
     name="sagestead",
-    help="Amazon SageMaker's API on your own machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def begin() -> None:
+    """Amazon SageMaker's API on your own machine."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another
+
+
 app.command()(up)
 app.command()(env)
 app.command()(status)

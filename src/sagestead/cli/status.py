@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from sagestead.cli.client import client
-from sagestead.cli.down import is_held
 from sagestead.cli.terminal import DataOption, console, refuse, running_server
 
 NOUNS = (
@@ -24,12 +23,9 @@ def status(data: DataOption = None) -> None:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only when it is needed: `up` starts faster
 
     folder, server = running_server(data)
-    if not is_held(folder):
-        refuse(
-            f"No server runs on {folder.root}; its last one did not end in order. 'sagestead up' continues."
-        )
     sagemaker = client(folder, server, "sagemaker")
-    table = Table("Kind", "Name", "Status", title=f"{server.url}, account {server.account}, {server.region}")
+    columns = (Column(name, overflow="fold") for name in ("Kind", "Name", "Status"))
+    table = Table(*columns, title=f"{server.url}, account {server.account}, {server.region}")
     try:
         for operation, member, name, state in NOUNS:
             answer = getattr(sagemaker, operation)(
@@ -41,4 +37,4 @@ def status(data: DataOption = None) -> None:
         refuse(f"The server at {server.url} does not answer: {error}. 'sagestead doctor' says more.")
     console.print(table)
     up_for = timedelta(seconds=int(time.time() - server.started_at))
-    console.print(f"Process {server.pid}, up for {up_for}, data in {folder.root}")
+    console.print(f"Process {server.pid}, up for {up_for}, data in {folder.root}", soft_wrap=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from sagestead.cli.terminal import DataOption, console, refuse
-from sagestead.domain.identity import Credential
 from sagestead.settings import DEFAULT_ACCOUNT, DEFAULT_PORT, DEFAULT_REGION, Settings, data_folder
 from sagestead.telemetry import start_logging
 
@@ -60,14 +61,22 @@ def _run(settings: Settings) -> None:
     except CannotStart as reason:
         refuse(str(reason))
     except OSError as error:
-        refuse(f"{error.filename or settings.data}: {error.strerror}; name another data folder with --data.")
+        refuse(
+            f"{error.filename or settings.data} cannot be used ({error.strerror}); "
+            "name another data folder with --data."
+        )
     console.print("Stopped; everything is kept. 'sagestead up' continues.")
 
 
-def _announce(settings: Settings, key: Credential) -> None:
-    console.print(f"[bold green]Sagestead is ready[/bold green] at [bold]{settings.url}[/bold]")
-    console.print(f"  account {key.account}, region {settings.region}, data in {settings.data}")
-    named = "" if settings.folder == data_folder(None) else f" --data {settings.data}"
-    console.print("  Point a client at it, in another terminal:", end=" ")
-    console.print(f'[bold]eval "$(sagestead env{named})"[/bold]', soft_wrap=True)
-    console.print("  Stop with Ctrl-C.")
+def _announce(settings: Settings) -> None:
+    named = "" if settings.folder == data_folder(None) else f" --data {shlex.quote(settings.data)}"
+    text = Text.assemble(
+        ("Sagestead is ready", "bold green"),
+        " at ",
+        (settings.url, "bold"),
+        f"\n  account {settings.account}, region {settings.region}, data in {settings.data}",
+        "\n  Point a client at it, in another terminal: ",
+        (f'eval "$(sagestead env{named})"', "bold"),
+        "\n  Stop with Ctrl-C.",
+    )
+    console.print(text, soft_wrap=True)

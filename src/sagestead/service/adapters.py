@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
 
 from sagestead.objects.store import FolderObjects
 from sagestead.settings import Settings
 from sagestead.store.credentials import SqlCredentials
-from sagestead.store.database import Database, open_database
+from sagestead.store.database import Database, UnknownSchema, open_database
 from sagestead.store.logs import SqlLogs
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
+
+
+class Unusable(Exception):  # noqa: N818 - says what is wrong with the folder, the program is fine
+    """The data folder cannot be opened; the text is one sentence with the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,22 @@ class Adapters:
 
 
 def open_adapters(settings: Settings) -> Adapters:
-    """Open the store and the object store of the data folder."""
+    """Open the store and the object store of the data folder.
+
+    Raises:
+        Unusable: a file there is not ours, is damaged, or cannot be written.
+    """
+    try:
+        return _open(settings)
+    except (UnknownSchema, DBAPIError, sqlite3.Error, OSError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise Unusable(
+            f"The data folder {settings.folder.root} cannot be opened ({reason}); "
+            "name another with --data, or restore it from a copy."
+        ) from error
+
+
+def _open(settings: Settings) -> Adapters:
     database = open_database(settings.folder.root)
     return Adapters(
         database=database,

@@ -1,4 +1,7 @@
-"""The control process: the reconciler with its engine."""
+"""The control process: prepares the data folder when the service starts, then runs the reconciler.
+
+It says on standard output how far it is: `prepared`, then `ready`; or `cannot` and why, in one sentence.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import sys
 import threading
 import time
 
+from sagestead.control.accounts import open_account
 from sagestead.control.reconciler.loop import Reconciler
 from sagestead.engines.process.engine import ProcessEngine
 from sagestead.planning.programs import Program
 from sagestead.service import lifeline
-from sagestead.service.adapters import open_adapters
+from sagestead.service.adapters import Adapters, Unusable, open_adapters
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
 
@@ -25,14 +29,24 @@ PROGRAMS = {
 
 
 def main() -> None:
-    """Run until SIGTERM or the end of the supervisor. Argument: the settings; standard output: `ready`."""
+    """Run until SIGTERM or the end of the supervisor. Argument: the settings.
+
+    Standard input: `prepare` when nobody else uses the data folder yet.
+    """
     settings = Settings.from_json(sys.argv[1])
     start_logging("control", settings.folder.log)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lifeline.watch(lambda: os._exit(1))
-    adapters = open_adapters(settings)
+    try:
+        adapters = open_adapters(settings)
+    except Unusable as reason:
+        _say(f"cannot {reason}")
+        return
+    if sys.stdin.readline() == "prepare\n":
+        _prepare(settings, adapters)
+    _say("prepared")
     engine = ProcessEngine(settings.folder.runs, time.time)
     engine.start()
     reconciler = Reconciler(
@@ -45,12 +59,22 @@ def main() -> None:
         programs=PROGRAMS,
         cores=os.cpu_count() or 1,
     )
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    _say("ready")
     try:
         reconciler.run(stopping)
     finally:
         engine.close()
+
+
+def _prepare(settings: Settings, adapters: Adapters) -> None:
+    """Remove what a crash left behind and make the account, before anybody is served."""
+    adapters.objects.collect_orphans()
+    open_account(adapters.resources, adapters.credentials, settings.account, round(time.time(), 3))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -5,31 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
-import ssl
 import sys
 import time
 
 import uvloop
 
+from sagestead.frontdoor.limits import Limits
 from sagestead.frontdoor.server import FrontDoor
 from sagestead.service import lifeline
 from sagestead.service.adapters import open_adapters
+from sagestead.service.tls import tls_context
 from sagestead.service.wiring import build_gate
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.serving.table import RouteWatcher
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
 
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the server's TLS context, when a certificate is named."""
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context
+OTHER_FILES = 256
+"""Files that a front door opens besides its clients' connections: blobs, the store, instances' sockets."""
 
 
 async def serve(settings: Settings, name: str) -> None:
@@ -42,7 +37,8 @@ async def serve(settings: Settings, name: str) -> None:
     adapters = open_adapters(settings)
     watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time)
     watching = asyncio.create_task(watcher.run())
-    door = FrontDoor(build_gate(settings, adapters, InvocationHandler(watcher), stopping.is_set))
+    gate = build_gate(settings, adapters, InvocationHandler(watcher), stopping.is_set)
+    door = FrontDoor(gate, Limits(connections=connection_limit()))
     await door.start(settings.host, settings.port, reuse_port=True, tls=tls_context(settings))
     gc.collect()
     gc.freeze()
@@ -55,10 +51,23 @@ async def serve(settings: Settings, name: str) -> None:
     watcher.leave()
 
 
+def connection_limit() -> int:
+    """Allow this process all the files that it may open; returns how many of them connections may be."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = OTHER_FILES + Limits().connections if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return max(1, min(Limits().connections, most - OTHER_FILES))
+
+
 def main() -> None:
-    """Run one front door. Arguments: the settings, its name; standard output: `ready`."""
+    """Run one front door. Arguments: the settings, its name. Standard output: `ready`.
+
+    Standard input: a line, once the data folder is prepared.
+    """
     settings = Settings.from_json(sys.argv[1])
     start_logging(sys.argv[2], settings.folder.log)
+    if not sys.stdin.readline():
+        return
     uvloop.run(serve(settings, sys.argv[2]))
 
 

@@ -1,11 +1,13 @@
 """The supervisor: owns the data folder, starts the children, replaces the dead, drains and ends them.
 
 Rule: one supervisor a data folder (an advisory lock says so); whatever way it ends, its children end with it
-(`lifeline.py`).
+(`lifeline.py`). All children begin to load at once; the front doors open the data folder when control has
+prepared it. Nothing heavy is imported here: what the supervisor loads, a start waits for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -19,10 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from sagestead.control.accounts import open_account
-from sagestead.domain.identity import Credential
 from sagestead.service import lifeline
-from sagestead.service.adapters import open_adapters
 from sagestead.settings import Server, Settings
 
 log = logging.getLogger(__name__)
@@ -71,22 +70,16 @@ class Supervisor:
             signal.signal(number, self._ask_to_stop)
         signal.signal(signal.SIGCHLD, _ignore)
 
-    def prepare(self) -> Credential:
-        """Take the data folder, reserve the port, make the account; returns the key that `env` exports.
+    def prepare(self) -> None:
+        """Take the data folder and reserve the port.
 
         Raises:
             CannotStart: another instance uses the folder, the folder cannot be written, the port is taken.
         """
         self._take_folder()
+        self.settings.folder.server.unlink(missing_ok=True)  # of a server that did not end in order
+        self._check_certificate()
         self._reserve_port()
-        adapters = open_adapters(self.settings)
-        try:
-            adapters.objects.collect_orphans()
-            return open_account(
-                adapters.resources, adapters.credentials, self.settings.account, round(time.time(), 3)
-            )
-        finally:
-            adapters.database.close()
 
     def _take_folder(self) -> None:
         folder = self.settings.folder
@@ -106,6 +99,19 @@ class Supervisor:
                 f"Another Sagestead uses the data folder {folder.root}{where}; "
                 "stop it with 'sagestead down', or name another folder with --data."
             ) from None
+
+    def _check_certificate(self) -> None:
+        if self.settings.tls_cert is None:
+            return
+        from sagestead.service.tls import tls_context  # noqa: PLC0415 - starts without TLS are quicker
+
+        try:
+            tls_context(self.settings)
+        except OSError as error:
+            raise CannotStart(
+                f"Certificate {self.settings.tls_cert} and key {self.settings.tls_key} cannot be used "
+                f"({error.strerror or error}); both must be PEM files that belong together."
+            ) from error
 
     def _reserve_port(self) -> None:
         """Hold the address without listening, so that the children can share it and nobody else takes it."""
@@ -128,8 +134,8 @@ class Supervisor:
 
     # -- running
 
-    def start(self) -> None:
-        """Start the children and wait until all are ready.
+    def start(self) -> bool:
+        """Start the children and wait until all are ready; False when asked to stop meanwhile.
 
         Raises:
             CannotStart: a child ended or was not ready in time.
@@ -141,25 +147,31 @@ class Supervisor:
             Child(f"front-{n}", [sys.executable, "-m", "sagestead.service.front", handed, f"front-{n}"])
             for n in range(self.settings.front_doors)
         ]
+        control, *doors = self.children
         for child in self.children:
             self._spawn(child)
+        self._tell(control, b"prepare\n")
         deadline = time.monotonic() + START_LIMIT
+        if not self._await(control, b"prepared", deadline):
+            return False
+        for door in doors:
+            self._tell(door, b"serve\n")
+        if not all(self._await(child, b"ready", deadline) for child in self.children):
+            return False
         for child in self.children:
-            if not self._await_ready(child, deadline):
-                raise CannotStart(
-                    f"The {child.name} process did not start; its reason is in {self.settings.folder.log}."
-                )
+            child.ready = True
         settings = self.settings
         Server(os.getpid(), settings.url, settings.account, settings.region, time.time()).write(
             settings.folder
         )
+        return True
 
     def _spawn(self, child: Child) -> None:
         assert self._lifeline is not None  # noqa: S101 - set by start
         environment = {**os.environ, lifeline.VARIABLE: str(self._lifeline[0])}
         child.process = subprocess.Popen(  # noqa: S603 - our own modules
             child.command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
             pass_fds=[self._lifeline[0]],
@@ -168,15 +180,39 @@ class Supervisor:
         child.started_at = time.monotonic()
         child.ready = False
 
-    def _await_ready(self, child: Child, deadline: float) -> bool:
-        process = child.process
-        if process is None or process.stdout is None:
-            return False
+    def _tell(self, child: Child, line: bytes) -> None:
+        """Let a child go on; it needs no further word."""
+        if child.process is not None and child.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                child.process.stdin.write(line)
+                child.process.stdin.close()
+            child.process.stdin = None
+
+    def _await(self, child: Child, word: bytes, deadline: float) -> bool:
+        """Wait until a child says the word; False when the service is asked to stop."""
+        assert child.process is not None and child.process.stdout is not None  # noqa: S101, PT018 - set by _spawn
+        output = child.process.stdout
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            if selector.select(max(0.0, deadline - time.monotonic())):
-                child.ready = process.stdout.readline() == b"ready\n"
-        return child.ready
+            selector.register(output, selectors.EVENT_READ)
+            selector.register(self._wake[0], selectors.EVENT_READ)
+            while not self.stopping:
+                ready = [key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
+                if self._wake[0] in ready:
+                    self._wake[0].recv(4096)
+                if output in ready or not ready:
+                    said = output.readline().rstrip(b"\n") if ready else b""
+                    self._check_word(child, said, word)
+                    return True
+        return False
+
+    def _check_word(self, child: Child, said: bytes, wanted: bytes) -> None:
+        if said == wanted:
+            return
+        if said.startswith(b"cannot "):
+            raise CannotStart(said.removeprefix(b"cannot ").decode())
+        raise CannotStart(
+            f"The {child.name} process did not start; its reason is in {self.settings.folder.log}."
+        )
 
     def run(self) -> None:
         """Replace children that end, until SIGTERM or SIGINT; then drain."""
@@ -211,6 +247,7 @@ class Supervisor:
             if child.process.stdout is not None:
                 child.process.stdout.close()
             self._spawn(child)
+            self._tell(child, b"continue\n")
             child.ready = True
         return pause
 
@@ -229,6 +266,8 @@ class Supervisor:
         living = [c.process for c in children if c.process is not None and c.process.poll() is None]
         for process in living:
             process.send_signal(signal.SIGTERM)
+            if process.stdin is not None:
+                process.stdin.close()
         deadline = time.monotonic() + limit
         for process in living:
             try:
@@ -257,7 +296,7 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     del number, frame
 
 
-def run_service(settings: Settings, ready: Callable[[Settings, Credential], None]) -> None:
+def run_service(settings: Settings, ready: Callable[[Settings], None]) -> None:
     """Run the whole service in the foreground; `ready` is called once it answers.
 
     Raises:
@@ -266,11 +305,11 @@ def run_service(settings: Settings, ready: Callable[[Settings, Credential], None
     supervisor = Supervisor(settings)
     supervisor.listen()
     try:
-        key = supervisor.prepare()
+        supervisor.prepare()
         try:
-            supervisor.start()
-            ready(supervisor.settings, key)
-            supervisor.run()
+            if supervisor.start():
+                ready(supervisor.settings)
+                supervisor.run()
         finally:
             supervisor.stop()
     finally:
