@@ -9,6 +9,9 @@ from sagestead.planning.failure import LIMIT, of_algorithm, with_lines
 def test_the_cause_comes_before_the_lines() -> None:
     assert with_lines("It broke.", ["one", "", "two"]) == "It broke. Last log lines:\none\ntwo"
     assert with_lines("It broke.", []) == "It broke."
+    assert with_lines("Of m.tar.gz: It broke.", ["one", " It broke."]) == (
+        "Of m.tar.gz: It broke. Last log lines:\none"
+    )
 
 
 def test_old_lines_are_left_out_first() -> None:

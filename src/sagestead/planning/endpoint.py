@@ -286,7 +286,8 @@ def _trouble(instance: Instance, seen: Observed, detail: Json, now: float) -> st
     if staged is not None and staged.error is not None:
         return staged.error
     if run is not None and run.phase in backoff.ENDED and run.failure:
-        return failure.with_lines(run.failure, lines)
+        url = instance.variant["Container"].get("ModelDataUrl")
+        return failure.with_lines(f"Model data {url}: {run.failure}" if url else run.failure, lines)
     name = instance.variant["VariantName"]
     unhealthy = (
         f"The primary container for production variant {name} did not pass the ping health check. "

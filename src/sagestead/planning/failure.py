@@ -13,12 +13,12 @@ _PREFIXES = ("ClientError:", "InternalServerError:", "CapacityError:")
 
 
 def with_lines(cause: str, lines: Sequence[str]) -> str:
-    """Return the cause and the last log lines after it, the oldest left out first."""
+    """Return the cause and the last log lines after it, the oldest left out first, none that repeats it."""
     cause = cause.strip()[:LIMIT]
     room = LIMIT - len(cause) - len(" Last log lines:")
     kept: list[str] = []
     for line in reversed(lines):
-        if not line.strip():
+        if line.strip() in cause:
             continue
         room -= len(line) + 1
         if room < 0:

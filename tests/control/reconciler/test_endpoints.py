@@ -76,7 +76,7 @@ def test_a_model_that_cannot_be_loaded_fails_at_once_with_its_cause_and_the_log(
     assert endpoint.status == "Failed"
     reason = endpoint.detail["FailureReason"]
     assert reason.startswith(
-        "Model greeting cannot be loaded: it says refuse. Last log lines:\nloading#011for"
+        f"Model data {uri}: Model greeting cannot be loaded: it says refuse. Last log lines:\nloading#011for"
     )
     assert world.route("bad") is None
     world.until(lambda: not world.runs(endpoint))
