@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -59,3 +61,31 @@ def test_faulty_expressions_are_named(regex: str, fault: str | None) -> None:
 def test_whatever_is_printed_is_read_back(metrics: list[tuple[str, float]], number: int) -> None:
     line = f"[{number}]" + "".join(f"#011{name.replace(':', '-', 1)}:{value!r}" for name, value in metrics)
     assert dict(extract(built_in_metric_definitions(), line)) == dict(metrics)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["[1]", "[", "1", "]", "#011", "train-auc:", "#011train-auc:", "#011validation-map:", "0.5", "-",
+             ".", "e", "+3", " ", "#011train-f1_macro:", "#011train-f1:"]
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_reading_all_built_in_metrics_at_once_is_what_their_expressions_say(pieces: list[str]) -> None:
+    line = "".join(pieces)
+    definitions = built_in_metric_definitions()
+    one_by_one = [
+        (definition["Name"], float(match[1]))
+        for definition in definitions
+        if (match := re.search(definition["Regex"], line)) and math.isfinite(float(match[1]))
+    ]
+    assert extract(definitions, line) == one_by_one
+
+
+@pytest.mark.parametrize("piece", ["[1]", "[1]#011train-auc:", "#011train-", "[1", "#011train-auc:1"])
+def test_a_line_made_to_be_slow_is_read_at_once(piece: str) -> None:
+    line = ("[1]" + piece * 8192)[:8192]
+    began = time.process_time()
+    extract(built_in_metric_definitions(), line)
+    assert time.process_time() - began < 0.1

@@ -54,19 +54,23 @@ LONGEST_LINE = 8192
 """Characters; a longer line is no metric line, and no expression is tried on it."""
 
 
+_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+_ROUND = re.compile(r"\[[0-9]+\]")
+_REPORTED = re.compile(rf"#011(train|validation)-([a-z0-9_-]+):{_NUMBER}")
+
+
 @cache
-def _built_in() -> tuple[tuple[str, str], ...]:
-    number = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
-    return tuple(
-        (f"{data}:{metric}", rf".*\[[0-9]+\].*#011{data}-{metric}:{number}.*")
+def _built_in() -> Mapping[str, str]:
+    return {
+        f"{data}:{metric}": rf".*\[[0-9]+\].*#011{data}-{metric}:{_NUMBER}.*"
         for metric in sorted(MAXIMISED + MINIMISED)
         for data in ("train", "validation")
-    )
+    }
 
 
 def built_in_metric_definitions() -> list[dict[str, str]]:
     """Return MetricDefinitions of the built-in XGBoost, as DescribeTrainingJob shows them."""
-    return [{"Name": name, "Regex": regex} for name, regex in _built_in()]
+    return [{"Name": name, "Regex": regex} for name, regex in _built_in().items()]
 
 
 def regex_fault(regex: str) -> str | None:
@@ -82,12 +86,30 @@ def extract(definitions: Sequence[Mapping[str, str]], line: str) -> list[tuple[s
     """Return (name, value) for each definition that finds a finite number in the line, in their order."""
     if len(line) > LONGEST_LINE:
         return []
+    reported = _reported(line)
     found = []
     for definition in definitions:
-        match = _compiled(definition["Regex"]).search(line)
-        if match and (value := _number(match[1])) is not None:
-            found.append((definition["Name"], value))
+        name, regex = definition["Name"], definition["Regex"]
+        text = reported.get(name) if _built_in().get(name) == regex else _captured(regex, line)
+        if (value := _number(text)) is not None:
+            found.append((name, value))
     return found
+
+
+def _reported(line: str) -> dict[str, str]:
+    """Return what the built-in expressions capture, all at once and in linear time.
+
+    Each of them is greedy: it captures the last number after the metric's name that stands behind a round.
+    """
+    begins = _ROUND.search(line)
+    if begins is None:
+        return {}
+    return {f"{match[1]}:{match[2]}": match[3] for match in _REPORTED.finditer(line, begins.end())}
+
+
+def _captured(regex: str, line: str) -> str | None:
+    match = _compiled(regex).search(line)
+    return match[1] if match else None
 
 
 @lru_cache(maxsize=4096)
