@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,13 @@ def test_empty_cells_are_missing_and_line_ends_do_not_matter(tmp_path: Path, tex
 )
 def test_what_is_no_number_is_named_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     assert message in refusal(tmp_path, "csv", text)
+
+
+@pytest.mark.parametrize("piece", [',"', "1,'2 "])
+def test_a_first_line_made_to_be_slow_is_refused_at_once(tmp_path: Path, piece: str) -> None:
+    began = time.process_time()
+    assert "part-0, line 1: " in refusal(tmp_path, "csv", piece * 20_000 + "\n")
+    assert time.process_time() - began < 3.0
 
 
 def test_files_of_one_channel_have_one_width(tmp_path: Path) -> None:

@@ -192,6 +192,17 @@ def test_folds_leave_a_model_each_and_predictions_for_every_row(
     assert "\tvalidation-mlogloss:" in line
 
 
+@pytest.mark.parametrize("channels", [["train"], ["train", "validation"]])
+def test_groups_are_not_divided_into_folds(job: Job, channels: list[str]) -> None:
+    text = "".join(f"{n % 2} qid:{n // 4} 0:{n}\n" for n in range(40))
+    layout = job(
+        {"num_round": "1", "objective": "rank:pairwise", "_kfold": "2"},
+        dict.fromkeys(channels, text),
+        "text/libsvm",
+    )
+    assert failure(layout).startswith("ClientError: Hyperparameter _kfold: data with groups (qid)")
+
+
 def test_a_job_resumes_from_its_newest_checkpoint(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/checkpoints/"}
     layout = job({"num_round": "7"}, checkpointconfig=checkpoints)
@@ -237,7 +248,11 @@ def test_a_finished_checkpoint_of_any_booster_is_the_model(job: Job, booster_nam
         ({"num_round": "1", "max_depth": "0"}, "ClientError: "),
         (
             {"num_round": "1", "objective": "aft_loss_distribution"},
-            "AlgorithmError: XGB train call failed with exception:\n ",
+            "AlgorithmError: XGB train call failed with exception:\n Unknown objective function",
+        ),
+        (
+            {"num_round": "1", "objective": "multi:softmax", "num_class": "1000000000"},
+            "ClientError: Hyperparameter num_class: 1000000000 classes of ",
         ),
     ],
 )

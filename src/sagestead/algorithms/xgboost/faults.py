@@ -20,11 +20,14 @@ _USER_FAULT = re.compile(
     r"|Target is multiclass but average='binary'|0 feature is supplied|[Oo]nly uniform sampling is supported"
     r"|exact tree method doesn't support|not yet supported by the exact tree method"
 )
+_PLACE = re.compile(r"\[[0-9:]+\] \S+:[0-9]+: ")
 
 
 def library_text(text: str) -> str:
-    """Return what the library says, without its stack trace."""
-    return text.partition("\nStack trace:")[0].strip()
+    """Return what the library says, without its time, the place in its source and its stack trace."""
+    said = text.partition("\nStack trace:")[0].strip()
+    place = _PLACE.match(said)
+    return said[place.end() :] if place else said
 
 
 def library_fault(text: str) -> UserFault | AlgorithmFault:

@@ -16,6 +16,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from sagestead.algorithms.xgboost.decoding import Matrix
+from sagestead.algorithms.xgboost.faults import library_text
 from sagestead.algorithms.xgboost.model_files import ModelFile
 from sagestead.algorithms.xgboost.structure import Facts
 from sagestead.worker.contract import ModelRefused
@@ -90,8 +91,5 @@ def threads_of(environment: Mapping[str, str]) -> int:
 
 
 def first_line(error: Exception) -> str:
-    """Return what XGBoost says without its time, source place and stack trace."""
-    line = str(error).partition("\n")[0]
-    if line.startswith("[") and ": " in line:
-        line = line.partition(": ")[2]
-    return line.rstrip(". ")
+    """Return the first line of what XGBoost says."""
+    return library_text(str(error)).partition("\n")[0].rstrip(". ")

@@ -40,6 +40,8 @@ from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
 from sagestead.domain.instances import vcpus
 from sagestead.worker.layout import Layout
 
+_MOST_MARGINS = 1 << 30
+
 
 def train(layout: Layout, image: str, threads: int) -> int:
     """Run the job in the layout; return its exit code (0 also when SIGTERM ended it)."""
@@ -56,7 +58,7 @@ def train(layout: Layout, image: str, threads: int) -> int:
         return _failed(layout, f"AlgorithmError: {fault}")
     except Exception as fault:  # noqa: BLE001 - whatever it is, the job fails with a reason
         traceback.print_exc()
-        return _failed(layout, f"AlgorithmError: {type(fault).__name__}: {fault}")
+        return _failed(layout, f"AlgorithmError: {type(fault).__name__}: {library_text(str(fault))}")
     return 0
 
 
@@ -132,6 +134,8 @@ def _run_once(task: _Task) -> None:
 
 def _run_folds(task: _Task) -> None:
     train_data, validation_data = _read(task)
+    if train_data.groups is not None:
+        raise UserFault("Hyperparameter _kfold: data with groups (qid) is not divided; leave _kfold out.")
     data = _stacked(train_data, validation_data) if validation_data else train_data
     cross_validate(task.settings, _plan(task, data.rows), _matrix(task, data), task.layout, task.stop)
 
@@ -151,6 +155,7 @@ def _read(task: _Task) -> tuple[Examples, Examples | None]:
         weighted = False
     train_data = read_examples(channel_files(task.layout, "train"), task.data_format, weights=weighted)
     say(f"Train matrix has {train_data.rows} rows and {train_data.columns} columns")
+    _check_size(task.settings, train_data.rows)
     if "validation" not in task.job.channels:
         return train_data, None
     validation_data = read_examples(channel_files(task.layout, "validation"), task.data_format, weights=False)
@@ -159,6 +164,16 @@ def _read(task: _Task) -> tuple[Examples, Examples | None]:
         validation_data = replace(validation_data, features=features[:, 1:], weights=features[:, 0])
     say(f"Validation matrix has {validation_data.rows} rows")
     return train_data, _as_wide(validation_data, train_data.columns)
+
+
+def _check_size(settings: Mapping[str, Any], rows: int) -> None:
+    """Refuse what would end in the system's killing the job: a number for each row and class."""
+    classes = settings.get("num_class", 1)
+    if rows * classes > _MOST_MARGINS:
+        raise UserFault(
+            f"Hyperparameter num_class: {classes} classes of {rows} rows are more than "
+            f"{_MOST_MARGINS} numbers; use fewer classes or rows."
+        )
 
 
 def _as_wide(data: Examples, columns: int) -> Examples:
