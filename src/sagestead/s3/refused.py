@@ -55,11 +55,13 @@ _HEADER_FAMILIES = (
 
 
 def not_here(what: str) -> Refusal:
-    """Return the refusal of something that this server does not do."""
+    """Return the refusal of something that this server does not do.
+
+    Its status is 400 where S3 answers 501: many clients send a request again and again after any 5xx.
+    """
     return Refusal(
         f"{what} is not implemented by this server; docs/compatibility.md lists what is.",
         code="NotImplemented",
-        status=501,
     )
 
 
