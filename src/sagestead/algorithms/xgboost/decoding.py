@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import scipy.sparse
@@ -36,7 +37,7 @@ _TYPES: dict[str, Kind] = {
 }
 _PREFERRED_DELIMITERS = ",\t; :"
 _SNIFFED = 512
-_SLICE = 4096
+_CELLS_AT_ONCE = 1 << 16
 _PLAIN = b"0123456789.,+-eE\n"
 _WORTH_ARROW = 1 << 16
 _ARROW_COLUMNS = 2048
@@ -124,10 +125,11 @@ def _csv(body: bytes, image: BuiltInImage) -> Matrix:
         raise ValueError(_ragged(len(lines), image))
     matrix = np.empty((len(lines), width), np.float32)
     with np.errstate(over="ignore"):
-        for start in range(0, len(lines), _SLICE):
-            cells = delimiter.join(lines[start : start + _SLICE]).split(delimiter)
+        step = max(1, _CELLS_AT_ONCE // width)
+        for start in range(0, len(lines), step):
+            cells = delimiter.join(lines[start : start + step]).split(delimiter)
             numbers = np.fromiter((float(cell) if cell else np.nan for cell in cells), np.float64, len(cells))
-            matrix[start : start + _SLICE] = numbers.reshape(-1, width)
+            matrix[start : start + step] = numbers.reshape(-1, width)
     return matrix
 
 
@@ -175,9 +177,7 @@ def _libsvm(body: bytes, image: BuiltInImage) -> Matrix:
     From 3.0-5 on, indices that all begin at 1 or more are counted from 1.
     """
     lines = body.strip().decode().split("\n")
-    rows: list[int] = []
-    columns: list[int] = []
-    values: list[float] = []
+    rows, columns, values = array("q"), array("q"), array("d")
     for number, line in enumerate(lines):
         for token in line.split(" "):
             if ":" in token:
@@ -187,11 +187,17 @@ def _libsvm(body: bytes, image: BuiltInImage) -> Matrix:
                 values.append(float(value))
     if not columns:
         raise ValueError("cannot infer dimensions from zero sized index arrays")
-    lowest, highest = min(columns), max(columns)
+    indices = np.frombuffer(columns, np.int64)
+    lowest, highest = int(indices.min()), int(indices.max())
     if lowest < 0:
         raise ValueError("negative column index found")
     shift = 1 if lowest >= 1 and image.at_least("3.0-5") else 0
-    return _sparse(values, rows, np.array(columns, np.int64) - shift, (len(lines), highest + 1 - shift))
+    return _sparse(
+        np.frombuffer(values, np.float64),
+        np.frombuffer(rows, np.int64),
+        indices - shift,
+        (len(lines), highest + 1 - shift),
+    )
 
 
 def _recordio(body: bytes, _image: BuiltInImage) -> Matrix:
@@ -227,8 +233,8 @@ def _sparse_records(tensors: list[Tensor]) -> Matrix:
 
 
 def _sparse(
-    values: list[float] | NDArray[np.float64],
-    rows: list[int] | NDArray[np.int64],
+    values: NDArray[Any],
+    rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     shape: tuple[int, int],
 ) -> Matrix:
