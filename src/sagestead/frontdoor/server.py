@@ -64,6 +64,7 @@ class FrontDoor:
     async def drain(self, seconds: float) -> None:
         """Stop listening, let answers under way end (at most `seconds`), then close everything."""
         self.draining = True
+        await asyncio.sleep(0)  # takes in who has been waiting; closing the socket would reset them
         if self._server is not None:
             self._server.close()
         deadline = self.clock() + seconds
