@@ -4,9 +4,10 @@ Rule: an `Ensemble` is sound. Whoever made one has checked that every link, colu
 inside its bounds, that each node but the roots is linked exactly once (so that no walk loops or leaves its
 tree) and that every number is finite. Arrays are C-contiguous and read-only.
 
-How a base score becomes a margin (`Ensemble.base_margin`). Files written before 1.0 store the margin itself; it is
-used as it stands. Later ones store what the user sees, one number for all groups before 3.1 and one a group
-from then on; it is turned into a margin in float32 as XGBoost's `ProbToMargin` does:
+How a base score becomes a margin (`Ensemble.base_margin`). Files written before 1.0 store the margin itself;
+it is used as it stands. Later ones store what the user sees, one number for all groups before 3.1 and one a
+group from then on; it is turned into a margin in float32 as XGBoost's `ProbToMargin` does. A `gblinear`
+begins every group with the first group's, as XGBoost from 3.1 on does (before, they are equal).
 
 | objective | margin |
 |---|---|
@@ -27,6 +28,9 @@ from numpy.typing import NDArray
 Booster = Literal["gbtree", "dart", "gblinear"]
 
 LEAF = -1
+
+_TELLS_ROUNDS = (1, 4)
+_BASE_FIRST = (1, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,10 +67,10 @@ class Ensemble:
         categorical: bool[N], whether a node asks for a category; False in leaves.
         category_start: int32[N], first word of a categorical node's set in `category_bits`; 0 elsewhere.
         category_words: int32[N], number of words of its set, 1 or more; 0 elsewhere.
-        category_bits: uint32[W]. Category c is in a set of n words when c // 32 < n and bit c % 32 (counted
-            from the lowest) of word c // 32 is 1. A row goes RIGHT when its category is in the set, left when it
-            is not, and left when the value is not a category: below 0, or 2**24 or more. Other values are cut to
-            a whole number towards zero. A missing value goes where `default_left` says.
+        category_bits: uint32[W]. Category c is in a set of n words when c // 32 < n and bit c % 32
+            (counted from the lowest) of word c // 32 is 1. A row goes RIGHT when its category is in the set,
+            left when it is not, and left when the value is not a category: below 0, or 2**24 or more. Other
+            values are cut to a whole number towards zero. A missing value goes where `default_left` says.
         linear_weight: float32[F + 1, G], weights by column; the last row is the bias. Shape (0, G) unless
             `gblinear`.
         best_iteration: index of the best round that training recorded, or None.
@@ -117,13 +121,24 @@ class Ensemble:
         """Number of trees, from the first, that AWS's containers predict with.
 
         They pass the best round that training recorded, so that later rounds do not count: `best_ntree_limit`
-        trees a group where it is recorded, else the rounds up to and with `best_iteration`, else all.
+        trees a group where it is recorded, else the rounds up to and with `best_iteration`, else all. Before
+        1.4 only a pickle keeps the limit; the other files predict with all their trees, as they did then.
         """
         if self.best_ntree_limit:
             return min(self.best_ntree_limit * self.groups, self.trees)
-        if self.best_iteration is not None:
+        if self.best_iteration is not None and self.version >= _TELLS_ROUNDS:
             return int(self.round_start[min(self.best_iteration + 1, len(self.round_start) - 1)])
         return self.trees
+
+    @property
+    def base_margin_last(self) -> bool:
+        """True when the writing version added the base margin after it had summed the leaves from zero.
+
+        It began with the base margin from 1.3 on (dart from 1.4 on); float32 sums differ in their last bits.
+        """
+        return self.booster != "gblinear" and self.version < (
+            _TELLS_ROUNDS if self.booster == "dart" else _BASE_FIRST
+        )
 
     @property
     def version_text(self) -> str:
@@ -131,8 +146,8 @@ class Ensemble:
         return ".".join(map(str, self.version)) or "before 1.0"
 
 
-def frozen(values: Any, dtype: type[np.generic]) -> NDArray[Any]:  # noqa: ANN401 - any array or list of numbers
-    """Return the values as a contiguous read-only array of the type."""
+def frozen(values: Any, dtype: type[np.generic]) -> NDArray[Any]:  # noqa: ANN401 - any array or list of
+    numbers """Return the values as a contiguous read-only array of the type."""
     array = np.ascontiguousarray(values, dtype)
     array.setflags(write=False)
     return array
