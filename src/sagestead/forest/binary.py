@@ -41,9 +41,9 @@ def read_binary(content: bytes) -> Draft:
     """Return what the file states; raise `Malformed`."""
     place = _Place(_unwrapped(content))
     score, features, classes, has_attributes, has_metrics, major, minor, targets = place.unpack(_LEARNER)
-    if has_attributes not in (0, 1) or has_metrics not in (0, 1) or major > 3:  # noqa: PLR2004 - 3.0 is the
-        last raise Malformed("it is no model of XGBoost: neither JSON, UBJSON, a pickle nor its binary
-    format") if not 0 <= classes <= CLASSES or features > FEATURES:
+    if has_attributes not in (0, 1) or has_metrics not in (0, 1) or major > 3:  # noqa: PLR2004 - 3.0 is the last
+        raise Malformed("it is no model of XGBoost: neither JSON, UBJSON, a pickle nor its binary format")
+    if not 0 <= classes <= CLASSES or features > FEATURES:
         raise Malformed("its header counts more columns or classes than there can be")
     if targets > 1:
         raise Malformed("it has several targets, which are not served")

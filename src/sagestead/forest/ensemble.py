@@ -146,8 +146,8 @@ class Ensemble:
         return ".".join(map(str, self.version)) or "before 1.0"
 
 
-def frozen(values: Any, dtype: type[np.generic]) -> NDArray[Any]:  # noqa: ANN401 - any array or list of
-    numbers """Return the values as a contiguous read-only array of the type."""
+def frozen(values: Any, dtype: type[np.generic]) -> NDArray[Any]:  # noqa: ANN401 - any array or list of numbers
+    """Return the values as a contiguous read-only array of the type."""
     array = np.ascontiguousarray(values, dtype)
     array.setflags(write=False)
     return array

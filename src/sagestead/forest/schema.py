@@ -158,8 +158,8 @@ def texts(value: Any, name: str) -> dict[str, str]:  # noqa: ANN401 - nothing is
     return {key: text(each, f"{key[:40]} in {name}") for key, each in mapping(value, name).items()}
 
 
-def numbers(value: Any, length: int | None, name: str) -> Numbers:  # noqa: ANN401 - nothing is known of it
-    yet """Return the value if it is a list of numbers, of a length where one is given; raise `Malformed`."""
+def numbers(value: Any, length: int | None, name: str) -> Numbers:  # noqa: ANN401 - nothing is known of it yet
+    """Return the value if it is a list of numbers, of a length where one is given; raise `Malformed`."""
     if isinstance(value, list) and not value:
         value = NOTHING
     if not isinstance(value, np.ndarray):
@@ -169,8 +169,8 @@ def numbers(value: Any, length: int | None, name: str) -> Numbers:  # noqa: ANN4
     return value
 
 
-def integers(value: Any, length: int | None, name: str) -> Numbers:  # noqa: ANN401 - nothing is known of it
-    yet """Return the value if it is a list of whole numbers; raise `Malformed`."""
+def integers(value: Any, length: int | None, name: str) -> Numbers:  # noqa: ANN401 - nothing is known of it yet
+    """Return the value if it is a list of whole numbers; raise `Malformed`."""
     found = numbers(value, length, name)
     if found.dtype != np.int64:
         raise Malformed(f"{name} holds a fraction")
@@ -185,6 +185,6 @@ def count(parameters: dict[str, Any], name: str, most: int, default: str | None 
 def whole(stated: Any, name: str, most: int) -> int:  # noqa: ANN401 - nothing is known of it yet
     """Return a text as a whole number from 0 to `most`; raise `Malformed`."""
     digits = isinstance(stated, str) and stated.isascii() and stated.isdigit()
-    if not digits or len(stated) >= 12 or int(stated) > most:  # noqa: PLR2004 - digits beyond every limit
-        here raise Malformed(f"{name} is not a whole number up to {most}")
+    if not digits or len(stated) >= 12 or int(stated) > most:  # noqa: PLR2004 - digits beyond every limit here
+        raise Malformed(f"{name} is not a whole number up to {most}")
     return int(stated)
