@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 LEGACY_TAG = "1"
@@ -80,6 +81,7 @@ def resolved_image(uri: str) -> str:
     return f"{parts['host']}/{parts['repository']}@{parts['digest'] or named}"
 
 
+@cache
 def _version(tag: str) -> tuple[int, int, int]:
     if tag == LEGACY_TAG:
         return (0, 72, 0)

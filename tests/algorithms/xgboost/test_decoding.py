@@ -101,12 +101,19 @@ def test_sparse_columns_are_bounded() -> None:
             decode(text, "text/libsvm", IMAGE)
 
 
-@pytest.mark.parametrize("text", ["text/csv;charset=utf-8", "TEXT/CSV", "csv", 'text/csv; label_size="1"'])
+@pytest.mark.parametrize(
+    "text", ["text/csv;charset=utf-8", "TEXT/CSV", "csv; a=b", 'text/csv; label_size="1"']
+)
 def test_kinds_of_csv(text: str) -> None:
     assert kind_of(text) == "csv"
 
 
-@pytest.mark.parametrize("text", ["text/csvx", "csv;a=b", "application/csv", "text/libsvm;a=b", ""])
+def test_parameters_of_other_types_say_nothing() -> None:
+    assert kind_of("Text/LIBSVM; charset=utf-8") == "libsvm"
+    assert kind_of("application/x-recordio-protobuf;label_size=2") == "recordio-protobuf"
+
+
+@pytest.mark.parametrize("text", ["text/csvx", "application/csv", ""])
 def test_types_that_are_not_accepted(text: str) -> None:
     with pytest.raises(Undecodable, match="is not an accepted ContentType"):
         kind_of(text)

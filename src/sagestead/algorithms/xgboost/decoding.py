@@ -59,23 +59,23 @@ class Rows:
 
 
 def kind_of(content_type: str | None) -> Kind:
-    """Return what a Content-Type announces; none at all is libsvm. Raises `Undecodable`."""
+    """Return what a Content-Type announces; none at all is libsvm.
+
+    Parameters are not looked at, but for `label_size` of CSV. Raises `Undecodable`.
+    """
     if content_type is None:
         return "libsvm"
-    lower = content_type.lower()
-    media, *parameters = (part.strip() for part in lower.split(";"))
+    media, *parameters = (part.strip() for part in content_type.lower().split(";"))
+    kind = _TYPES.get(media)
+    if kind is None:
+        raise Undecodable(f"{content_type} is not an accepted ContentType: {', '.join(_TYPES)}.")
     sizes = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("label_size=")]
-    if lower in _TYPES:
-        return _TYPES[lower]
-    if media == "text/csv":
-        if any(size != "1" for size in sizes):
-            raise Undecodable(
-                f"{lower} is not an accepted csv ContentType. "
-                "Optional parameter label_size must be equal to 1"
-            )
-        return "csv"
-    shown = lower if "csv" in lower else content_type
-    raise Undecodable(f"{shown} is not an accepted ContentType: {', '.join(_TYPES)}.")
+    if kind == "csv" and any(size != "1" for size in sizes):
+        raise Undecodable(
+            f"{content_type} is not an accepted csv ContentType. "
+            "Optional parameter label_size must be equal to 1"
+        )
+    return kind
 
 
 def decode(body: bytes, content_type: str | None, image: BuiltInImage) -> Rows:
