@@ -1,0 +1,131 @@
+"""When the kernels are compiled: before anyone asks, in the background, never on the way of a request.
+
+Rule: `kernel()` never waits. It gives the compiled scorer once this process has it, and None until then and
+where Numba is not installed. Compiling is done once a machine by a process of its own (`python -m
+sagestead.forest.compiling`), which leaves the machine code in the user's cache folder, under the digest of
+our source and of the versions of what compiled it; every other process reads it from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kernel: TypeAlias = Callable[[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32], bool], bool]
+
+_SOURCES = ("kernels.py", "layout.py", "transforms.py")
+_COMPILING_SECONDS = 300
+_loading = threading.Lock()
+_loaded: Kernel | None = None
+
+
+def kernel() -> Kernel | None:
+    """Return `kernels.score`, or None while this process does not have it. Never waits."""
+    return _loaded
+
+
+def available() -> bool:
+    """Whether Numba is installed, so that there can be kernels."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def load() -> Kernel | None:
+    """Make the kernels ready and return the scorer, None where Numba is not installed or does not work.
+
+    Takes about a second from the cache and several to compile. Starts no thread, so that a process may call
+    it before it forks.
+    """
+    global _loaded  # noqa: PLW0603 - a process has its machine code once
+    with _loading:
+        if _loaded is None and available():
+            try:
+                _loaded = _import()
+            except ImportError:
+                # Numba refuses to be imported beside a NumPy that is newer than it knows.
+                return None
+    return _loaded
+
+
+def warm() -> threading.Thread | None:
+    """Make the kernels ready in the background; returns the thread, None if nothing is to do."""
+    if _loaded is not None or not available():
+        return None
+    thread = threading.Thread(target=_warm, name="kernels", daemon=True)
+    thread.start()
+    return thread
+
+
+def _warm() -> None:
+    if not is_cached():
+        # In a process of its own: compiling would take this one's interpreter from its requests for seconds.
+        compiler = [sys.executable, "-m", "sagestead.forest.compiling"]
+        try:
+            subprocess.run(  # noqa: S603 - this very program
+                compiler,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_COMPILING_SECONDS,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return
+    load()
+
+
+def is_cached() -> bool:
+    """Whether the machine code of this source lies in the cache folder."""
+    folder = cache_folder()
+    return folder is not None and any(folder.glob("*/kernels.score-*.nbc"))
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of the machine code of this very source, None if there can be no private one.
+
+    What lies there is executed, so it must belong to this user and be writable by nobody else.
+    """
+    digest = hashlib.sha256(f"{version('numba')} {version('numpy')} {sys.version}".encode())
+    for name in _SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = home / "sagestead" / "kernels" / digest.hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        facts = folder.stat()
+    except (OSError, RuntimeError):
+        return None
+    return folder if facts.st_uid == os.geteuid() and not facts.st_mode & 0o022 else None
+
+
+def _import() -> Kernel:
+    """Import the kernels with Numba's cache in our folder; Numba reads the setting while they are defined."""
+    config: Any = importlib.import_module("numba.core.config")
+    before = config.CACHE_DIR
+    folder = cache_folder()
+    if folder is not None:
+        config.CACHE_DIR = str(folder)
+    try:
+        found: Kernel = importlib.import_module("sagestead.forest.kernels").score
+    finally:
+        config.CACHE_DIR = before
+    return found
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    if load() is None:
+        sys.exit("Numba is not installed; the forest kernels cannot be compiled.")
+    sys.stdout.write(f"The forest kernels are ready after {time.monotonic() - began:.1f} s.\n")

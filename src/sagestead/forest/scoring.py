@@ -1,0 +1,162 @@
+"""Rows to predictions: the one way in to scoring an ensemble.
+
+Law: a prediction equals that of XGBoost itself (`Booster.predict` of a `DMatrix` of the same float32 rows, on
+x86-64) bit for bit, however the rows are divided into calls and whoever computes it, kernel or twin. What
+XGBoost refuses is refused, in its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagestead.forest import layout
+from sagestead.forest.compiling import kernel
+from sagestead.forest.ensemble import Ensemble
+from sagestead.forest.transforms import LABEL
+from sagestead.forest.twin import Twin
+
+Floats = NDArray[np.float32]
+
+_VOTING = ("multi:softmax", "binary:hinge")
+_STEPS_AT_ONCE = 1 << 22
+"""Steps between two returns to Python, some 20 ms of a kernel: an interrupt waits no longer."""
+_MATRIX = 2
+
+
+class Unscorable(ValueError):  # noqa: N818 - it says why not
+    """Rows that XGBoost would refuse to predict; the text is what it says."""
+
+
+class Scorer:
+    """One ensemble, ready to score. Safe to use from several threads; releases the GIL while a kernel runs.
+
+    Attributes:
+        features: columns that a row may have.
+        steps: steps from node to node that a row costs, about 2 ns each at best: what to plan with.
+    """
+
+    def __init__(self, ensemble: Ensemble, trees: range | None = None) -> None:
+        """Lay out an ensemble.
+
+        Args:
+            ensemble: a sound model.
+            trees: which trees count, all when None (`trees_of_rounds`, `range(ensemble.trees_used)`);
+                a gblinear model has none.
+
+        Raises:
+            UnknownObjective: its objective is none of those whose predictions are known.
+            TooLarge: it cannot be addressed.
+        """
+        self.features = ensemble.features
+        self._plan = layout.plan(ensemble, trees)
+        self._groups = ensemble.groups
+        self._transform = int(self._plan[layout.TRANSFORM])
+        self.steps = layout.steps(self._plan)
+        self._rows_at_once = max(1, _STEPS_AT_ONCE // max(1, self.steps))
+        self._twin: Twin | None = None
+
+    def score(self, rows: Floats, *, output_margin: bool = False) -> Floats:
+        """Return a prediction a row, or one row of `groups` for objectives that give several.
+
+        Args:
+            rows: rows x columns of float32; NaN is a missing value. Fewer columns than `features` are taken
+                as missing.
+            output_margin: return the sums instead of what the objective makes of them.
+
+        Raises:
+            Unscorable: more columns than the model has, or infinite values.
+        """
+        if rows.ndim != _MATRIX or rows.dtype != np.float32:
+            raise TypeError(f"Rows are a matrix of float32, not {rows.ndim} dimensions of {rows.dtype}.")
+        count, columns = rows.shape
+        if columns > self.features:
+            raise Unscorable(
+                "Check failed: learner_model_param_.num_feature >= p_fmat->Info().num_col_ "
+                f"({self.features} vs. {columns}) : "
+                "Number of columns does not match number of features in booster."
+            )
+        out = np.empty((count, self._groups), np.float32)
+        if not self._score(np.ascontiguousarray(rows), out, output_margin):
+            raise Unscorable(
+                "Check failed: valid: Input data contains `inf` or a value too large, "
+                "while `missing` is not set to `inf`"
+            )
+        if self._groups == 1 or (self._transform == LABEL and not output_margin):
+            return out[:, 0]
+        return out
+
+    def _score(self, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - a kernel has no names
+        """Fill `out`; returns False when a value is infinite."""
+        compiled = kernel()
+        if compiled is None:
+            return self._score_by_twin(rows, out, margins)
+        self._twin = None
+        if len(rows) <= self._rows_at_once:
+            return compiled(self._plan, rows, out, margins)
+        steps = range(0, len(rows), self._rows_at_once)
+        parts = (slice(at, at + self._rows_at_once) for at in steps)
+        return all(compiled(self._plan, rows[part], out[part], margins) for part in parts)
+
+    def _score_by_twin(self, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - see above
+        if np.isinf(rows).any():
+            return False
+        twin = self._twin
+        if twin is None:
+            self._twin = twin = Twin(self._plan)
+        found = twin.score(rows, margins=margins)
+        out[:, : found.shape[1]] = found
+        return True
+
+
+def score(
+    ensemble: Ensemble, rows: Floats, *, trees: range | None = None, output_margin: bool = False
+) -> Floats:
+    """Score rows with an ensemble that is used once; see `Scorer`, which is to be kept for more."""
+    return Scorer(ensemble, trees).score(rows, output_margin=output_margin)
+
+
+def trees_of_rounds(ensemble: Ensemble, begin: int, end: int) -> range:
+    """Return the trees of rounds `begin` up to `end` (0: all), as XGBoost's `iteration_range`.
+
+    Raises:
+        Unscorable: the ensemble has no such rounds.
+    """
+    if ensemble.booster == "gblinear":
+        if begin != 0:
+            raise Unscorable("Linear booster does not support prediction range.")
+        return range(0)
+    rounds = len(ensemble.round_start) - 1
+    last = end or rounds
+    if not 0 <= begin <= last <= rounds:
+        raise Unscorable(f"The model has no rounds {begin} to {last}: it has {rounds}.")
+    return range(int(ensemble.round_start[begin]), int(ensemble.round_start[last]))
+
+
+def together(objective: str, predictions: Sequence[Floats]) -> Floats:
+    """Return what several models of one archive say together, as AWS's containers combine them.
+
+    Args:
+        objective: of the first model. Labels (multi:softmax, binary:hinge) are voted on and the lowest of
+            equally frequent ones wins; everything else is averaged.
+        predictions: of each model, all of one shape.
+    """
+    if len(predictions) == 1:
+        return predictions[0]
+    if objective in _VOTING:
+        return _majority(np.stack(predictions))
+    mean: Floats = np.mean(predictions, axis=0)
+    return mean
+
+
+def _majority(votes: Floats) -> Floats:
+    """Return the most frequent label of each row (models x rows); of equally frequent ones the lowest."""
+    winner: Floats = votes[0].copy()
+    most = np.zeros(votes.shape[1], np.int64)
+    for label in np.unique(votes):
+        count = (votes == label).sum(axis=0)
+        winner[count > most] = label
+        most = np.maximum(most, count)
+    return winner
