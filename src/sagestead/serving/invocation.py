@@ -68,15 +68,19 @@ class InvocationHandler:
         return await self._ask(route, variant, invocation)
 
     async def _route(self, account: str, region: str, endpoint: str) -> Route:
+        if not self._watcher.is_loaded:
+            await self._first_table()
+        route = self._watcher.route(account, region, endpoint)
+        if route is None or not route.variants:
+            raise invalid(f"Endpoint {endpoint} of account {account} not found.")
+        return route
+
+    async def _first_table(self) -> None:
         try:
             async with asyncio.timeout(FIRST_TABLE_SECONDS):
                 await self._watcher.loaded()
         except TimeoutError:
             raise Unavailable("The server has not read its routes yet; try again.") from None
-        route = self._watcher.route(account, region, endpoint)
-        if route is None or not route.variants:
-            raise invalid(f"Endpoint {endpoint} of account {account} not found.")
-        return route
 
     async def _ask(self, route: Route, variant: Variant, invocation: Invocation) -> Response:
         patient_until = time.monotonic() + self._patience

@@ -55,10 +55,14 @@ class RouteWatcher:
                     pause = PAUSE_AFTER_FAILURE
                 await asyncio.sleep(pause)
 
+    @property
+    def is_loaded(self) -> bool:
+        """True once the first table is in force and control knows of it."""
+        return self._loaded.is_set()
+
     async def loaded(self) -> None:
         """Wait until the first table is in force and control knows of it."""
-        if not self._loaded.is_set():
-            await self._loaded.wait()
+        await self._loaded.wait()
 
     def route(self, account: str, region: str, endpoint: str) -> Route | None:
         """Return where an endpoint's requests go, or None."""
@@ -80,7 +84,9 @@ class RouteWatcher:
         table = await loop.run_in_executor(thread, self._fetch)
         if table is not None:
             self._adopt(table)
-        await loop.run_in_executor(thread, self._acknowledge)
+        now = self._clock()
+        if self._owes_acknowledgement(now):
+            await loop.run_in_executor(thread, self._acknowledge, now)
         self._loaded.set()
 
     def _fetch(self) -> RouteTable | None:
@@ -104,9 +110,11 @@ class RouteWatcher:
         for address in [address for address in self._hosts if address not in named]:
             self._hosts.pop(address).retire()
 
-    def _acknowledge(self) -> None:
-        now, revision = self._clock(), self._table.revision
+    def _owes_acknowledgement(self, now: float) -> bool:
         last = self._acknowledged
-        if last is None or last[0] != revision or not 0 <= now - last[1] < ACKNOWLEDGE_SECONDS:
-            self._routes.acknowledge(self._name, revision, now)
-            self._acknowledged = revision, now
+        return last is None or last[0] != self._table.revision or not 0 <= now - last[1] < ACKNOWLEDGE_SECONDS
+
+    def _acknowledge(self, now: float) -> None:
+        revision = self._table.revision
+        self._routes.acknowledge(self._name, revision, now)
+        self._acknowledged = revision, now
