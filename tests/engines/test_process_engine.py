@@ -348,8 +348,12 @@ def test_workers_outlive_control_but_not_the_supervisor(tmp_path: Path, *, super
         with started(tmp_path) as engine:
             eventually(engine, lambda: gone(zygote))
             if supervisor_dies:
-                assert until(engine, "endpoint/0", RunPhase.LOST).exit_code is None
+                lost = until(engine, "endpoint/0", RunPhase.LOST)
+                assert (lost.exit_code, lost.attempt, lost.interruptions, lost.tries) == (None, 1, 1, 0)
                 assert gone(worker)
+                engine.ensure("endpoint/0", spec())
+                again = state_of(engine, "endpoint/0")
+                assert (again.attempt, again.interruptions, again.tries) == (2, 1, 1)
             else:
                 assert ask(state_of(engine, "endpoint/0").address, b"alive") == b"alive"
             kill_all(engine)

@@ -45,6 +45,7 @@ class World:
     settled: bool = True
     known: set[str] = field(default_factory=set)
     is_gone: bool = False
+    has_place: bool = True
     lines: tuple[str, ...] = ("last words",)
 
     def full(self, short: str) -> str:
@@ -102,8 +103,10 @@ class World:
         before = self.runs.get(run_id)
         if before is not None and before.phase not in ENDED:
             return
-        attempt = before.attempt + 1 if before else 1
-        self.runs[run_id] = RunState(run_id, RunPhase.STARTING, spec, attempt, self.now)
+        attempt, interruptions = (before.attempt + 1, before.interruptions) if before else (1, 0)
+        self.runs[run_id] = RunState(
+            run_id, RunPhase.STARTING, spec, attempt, self.now, interruptions=interruptions
+        )
         self.asked_to_end.discard(run_id)
 
     def ready(self, run_id: str) -> None:
@@ -122,6 +125,10 @@ class World:
 
     def lose(self, run_id: str) -> None:
         self.runs[run_id] = replace(self.runs[run_id], phase=RunPhase.LOST, address=None)
+
+    def interrupt(self, run_id: str) -> None:
+        self.lose(run_id)
+        self.runs[run_id] = replace(self.runs[run_id], interruptions=self.runs[run_id].interruptions + 1)
 
     def stage(self, run_id: str, error: str | None = None) -> None:
         self.busy.discard(run_id)
@@ -149,7 +156,7 @@ class World:
             return training_planning.plan(
                 self.resource,
                 training_planning.Observed(
-                    run, staged, self.collected, bool(busy), None, self.lines, PROGRAMS, 2
+                    run, staged, self.collected, bool(busy), None, self.lines, self.has_place, PROGRAMS, 2
                 ),
                 self.now,
             )
@@ -157,7 +164,14 @@ class World:
         return transform_planning.plan(
             self.resource,
             transform_planning.Observed(
-                dict(self.runs), dict(self.staged), self.collected, bool(busy), lines, PROGRAMS, 2
+                dict(self.runs),
+                dict(self.staged),
+                self.collected,
+                bool(busy),
+                lines,
+                self.has_place,
+                PROGRAMS,
+                2,
             ),
             self.now,
         )

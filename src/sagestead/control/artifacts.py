@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from sagestead.control.staging import OPT_ML, read_marker, write_marker
@@ -47,11 +48,11 @@ class Artifacts:
         """Store the model, the other output and the checkpoints of a training job; gather its metrics."""
         folder = self._engine.folder(step.run_id)
         layout = Layout(folder / OPT_ML)
-        errors = []
+        errors: list[str] = []
         for store in (
-            lambda: self.checkpoints(job, SyncCheckpoints(step.run_id)),
-            lambda: self._output(job, layout.model, folder, "model"),
-            lambda: self._output(job, layout.output_data, folder, "output"),
+            partial(self.checkpoints, job, SyncCheckpoints(step.run_id)),
+            partial(self._output, job, layout.model, folder, "model"),
+            partial(self._output, job, layout.output_data, folder, "output"),
         ):
             try:
                 store()

@@ -14,6 +14,7 @@ The folder (made by the engine, filled by control before the start, read by cont
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
+    interrupted        there when it ended because the service did
     staged.json, collected.json, checkpoints.json, outputs.json, instance, log.carried, data-log.carried
                        control's own notes (control/staging.py, artifacts.py, log_agent.py)
 """
@@ -83,6 +84,7 @@ class RunState:
         ended_at: the same, once EXITED.
         address: path of the Unix socket of a `serve` run that is READY.
         failure: the worker's own paragraph, if it wrote one.
+        interruptions: how many of its starts ended because the service did, which is nobody's fault.
     """
 
     run_id: str
@@ -94,3 +96,9 @@ class RunState:
     exit_code: int | None = None
     address: str | None = None
     failure: str | None = None
+    interruptions: int = 0
+
+    @property
+    def tries(self) -> int:
+        """How many of its starts count, when it is asked whether it may be started again."""
+        return self.attempt - self.interruptions

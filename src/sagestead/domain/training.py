@@ -77,6 +77,12 @@ def may_follow(before: str, after: str) -> bool:
     return before == after or after in FOLLOWERS.get(before, frozenset())
 
 
+def say(detail: Json, message: str) -> Json:
+    """Return `detail` with another message of the secondary status that is current."""
+    *closed, current = detail["SecondaryStatusTransitions"]
+    return {**detail, "SecondaryStatusTransitions": [*closed, {**current, "StatusMessage": message}]}
+
+
 def enter(detail: Json, stage: str, now: float, message: str | None = None) -> Json:
     """Return `detail` moved to a secondary status at `now` (seconds); the same stage changes nothing.
 

@@ -14,8 +14,9 @@ from sagestead.domain.images import no_such_image
 from sagestead.domain.instances import threads
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
-from sagestead.domain.training import TERMINAL, TrainingStatus, enter
+from sagestead.domain.training import TERMINAL, TrainingStatus, enter, say
 from sagestead.planning import backoff, failure
+from sagestead.planning.placement import waiting
 from sagestead.planning.programs import Programs, program_of
 from sagestead.planning.steps import (
     Collected,
@@ -35,6 +36,10 @@ ATTEMPTS = 3
 LOOK_SECONDS = 5.0
 """A job under way is looked at this often even when nothing seems to happen; its checkpoints are stored."""
 
+WAIT_SECONDS = 60.0
+"""A job that waits for its turn is told when it has come; this is how often it looks by itself."""
+
+ERRAND_SECONDS = 1.0
 DEFAULT_RUNTIME_SECONDS = 86400
 
 
@@ -49,6 +54,7 @@ class Observed:
         busy: True while an errand (staging, collecting, synchronising) is under way.
         failure: text of /opt/ml/output/failure.
         lines: last log lines, once the run ended.
+        has_place: whether it is this job's turn to start.
         programs: the programs there are.
         cores: how many cores the host has.
     """
@@ -59,6 +65,7 @@ class Observed:
     busy: bool
     failure: str | None
     lines: tuple[str, ...]
+    has_place: bool
     programs: Programs
     cores: int
 
@@ -72,7 +79,7 @@ def run_id_of(job: Resource) -> str:
 def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a training job."""
     if job.status in TERMINAL:
-        return _after_end(job, seen)
+        return _after_end(job, seen, now)
     phase: str = job.detail.get("SecondaryStatus", "Starting")
     if job.status == TrainingStatus.STOPPING and phase != "Uploading":
         return _stopping(job, seen, now)
@@ -90,6 +97,8 @@ def _starting(job: Resource, seen: Observed, now: float) -> Plan:
     image = job.spec["AlgorithmSpecification"].get("TrainingImage", "")
     if program_of(seen.programs, image) is None:
         return give_up(job, f"ClientError: {no_such_image(image)}", now) or _same(job, now)
+    if not seen.has_place:
+        return Plan((), job.status, say(job.detail, waiting(seen.cores)), now + WAIT_SECONDS)
     detail = {**enter(job.detail, "Downloading", now), "TrainingStartTime": round(now, 3)}
     steps = () if seen.staged else (StageTraining(run_id_of(job)),)
     return Plan(steps, job.status, detail, now if seen.staged else now + LOOK_SECONDS)
@@ -108,7 +117,7 @@ def _training(job: Resource, seen: Observed, now: float) -> Plan:
     run = seen.run
     if run is None:
         return _launch(job, job.detail, seen, now)
-    if run.phase is RunPhase.LOST and run.attempt < ATTEMPTS:
+    if run.phase is RunPhase.LOST and run.tries < ATTEMPTS:
         return _launch(job, job.detail, seen, now)
     if run.phase in backoff.ENDED:
         detail = {**enter(job.detail, "Uploading", now), "_outcome": _outcome(run, seen)}
@@ -198,7 +207,7 @@ def _run_spec(job: Resource, seen: Observed) -> RunSpec:
 def _outcome(run: RunState, seen: Observed) -> Json:
     """Say how the job ends, once its artifacts are stored."""
     if run.phase is RunPhase.LOST:
-        cause = f"InternalServerError: The training process was lost {run.attempt} times. Please try again."
+        cause = f"InternalServerError: The training process was lost {run.tries} times. Please try again."
         return {"stage": "Failed", "reason": failure.with_lines(cause, seen.lines)}
     if run.exit_code == 0:
         return {"stage": "Completed", "reason": None}
@@ -221,11 +230,12 @@ def _end(detail: Json, now: float) -> Plan:
     return Plan((), _STATUS_OF_STAGE[stage], detail, now)
 
 
-def _after_end(job: Resource, seen: Observed) -> Plan:
-    """Leave nothing behind but the record."""
-    if seen.run is None and job.detail.get("_cleared"):
+def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
+    """Leave nothing behind but the record; not even an errand that a job of the same name would meet."""
+    if seen.run is None and job.detail.get("_cleared") and not seen.busy:
         return Plan((), job.status, job.detail)
-    return Plan((Forget(run_id_of(job)),), job.status, {**job.detail, "_cleared": True})
+    look_again = now + ERRAND_SECONDS if seen.busy else None
+    return Plan((Forget(run_id_of(job)),), job.status, {**job.detail, "_cleared": True}, look_again)
 
 
 def _deadline(job: Resource) -> float:

@@ -7,7 +7,7 @@ are complete are stored even when the job fails or is stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sagestead.domain.images import no_such_image
 from sagestead.domain.instances import threads
@@ -30,6 +30,10 @@ from sagestead.planning.steps import (
 STOP_GRACE = 30.0
 ATTEMPTS = 3
 LOOK_SECONDS = 5.0
+WAIT_SECONDS = 60.0
+"""A job that waits for its turn is told when it has come; this is how often it looks by itself."""
+
+ERRAND_SECONDS = 1.0
 
 _STRATEGIES = {"SingleRecord": "SINGLE_RECORD", "MultiRecord": "MULTI_RECORD"}
 
@@ -44,6 +48,7 @@ class Observed:
         collected: what collecting left.
         busy: True while an errand is under way.
         lines: last log lines of ended runs, by run id.
+        has_place: whether it is this job's turn to start.
         programs: the programs there are.
         cores: how many cores the host has.
     """
@@ -53,6 +58,7 @@ class Observed:
     collected: Collected | None
     busy: bool
     lines: Mapping[str, tuple[str, ...]]
+    has_place: bool
     programs: Programs
     cores: int
 
@@ -66,14 +72,15 @@ def run_ids_of(job: Resource) -> tuple[str, ...]:
 def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a transform job."""
     if job.status in TERMINAL:
-        if not seen.runs and job.detail.get("_cleared"):
-            return Plan((), job.status, job.detail)
-        return Plan(tuple(map(Forget, run_ids_of(job))), job.status, {**job.detail, "_cleared": True})
+        return _after_end(job, seen, now)
     if job.status == TransformStatus.STOPPING:
         return _stop(job, seen, now)
     refusal = _refusal(job, seen)
     if refusal is not None:
         return _end(job, TransformStatus.FAILED, refusal, now)
+    if not seen.has_place and "_has_place" not in job.detail:
+        return Plan((), job.status, job.detail, now + WAIT_SECONDS)
+    job = replace(job, detail={**job.detail, "_has_place": True})
     if len(seen.staged) < len(run_ids_of(job)):
         steps = () if seen.busy else (StageTransform(run_ids_of(job)),)
         return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
@@ -131,7 +138,7 @@ def _crash(seen: Observed) -> str | None:
     for run_id, run in seen.runs.items():
         lines = seen.lines.get(run_id, ())
         if run.phase is RunPhase.LOST:
-            cause = f"InternalServerError: The process of an instance was lost {run.attempt} times."
+            cause = f"InternalServerError: The process of an instance was lost {run.tries} times."
             return failure.with_lines(cause, lines)
         if run.exit_code != 0:
             return failure.of_algorithm(run.failure, run.exit_code, lines)
@@ -139,7 +146,16 @@ def _crash(seen: Observed) -> str | None:
 
 
 def _is_to_start(run: RunState | None) -> bool:
-    return run is None or (run.phase is RunPhase.LOST and run.attempt < ATTEMPTS)
+    return run is None or (run.phase is RunPhase.LOST and run.tries < ATTEMPTS)
+
+
+def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
+    """Leave nothing behind but the record; not even an errand."""
+    if not seen.runs and job.detail.get("_cleared") and not seen.busy:
+        return Plan((), job.status, job.detail)
+    look_again = now + ERRAND_SECONDS if seen.busy else None
+    steps = tuple(map(Forget, run_ids_of(job)))
+    return Plan(steps, job.status, {**job.detail, "_cleared": True}, look_again)
 
 
 def _run_spec(job: Resource, seen: Observed, run_id: str) -> RunSpec:

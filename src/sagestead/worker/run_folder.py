@@ -79,6 +79,11 @@ class RunFolder:
         return self.path / "exit.json"
 
     @property
+    def interrupted(self) -> Path:
+        """There when the process ended because the service did."""
+        return self.path / "interrupted"
+
+    @property
     def stop(self) -> Path:
         """When a run that was asked to end will be killed."""
         return self.path / "stop.json"

@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 LIFELINE = "SAGESTEAD_LIFELINE"
@@ -67,13 +67,15 @@ def find_openmp() -> ctypes.CDLL | None:
     return None
 
 
-def hold_lifeline(descriptor: int) -> None:
-    """End this process at once when the other end of the lifeline closes (that is, the supervisor ends)."""
+def hold_lifeline(descriptor: int, ended: Callable[[], object]) -> None:
+    """Call `ended` and end this process when the lifeline's other end closes: the supervisor is gone."""
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             while os.read(descriptor, 64):
                 pass
+        with contextlib.suppress(OSError):
+            ended()
         os._exit(1)
 
     os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes no keywords

@@ -139,6 +139,29 @@ def test_an_empty_prefix_fails_with_the_sentence_of_aws(world: World) -> None:
     assert reason.startswith('ClientError: No S3 objects found under S3 URL "s3://bucket/nothing/" given in')
 
 
+def test_jobs_take_turns(world: World) -> None:
+    names = ["turn-1", "turn-2", "turn-3", "turn-4"]
+    jobs = [start(world, name, "endless") for name in names]
+    for job in jobs[:2]:
+        running(world, job)
+
+    def waits(name: str) -> bool:
+        job = world.get(Kind.TRAINING_JOB, name)
+        assert job is not None
+        (entry,) = job.detail["SecondaryStatusTransitions"]
+        said: str = entry["StatusMessage"]
+        return said == "Waiting for earlier jobs to end: they take the 2 cores of this machine"
+
+    world.until(lambda: waits("turn-3") and waits("turn-4"))
+    world.change(Kind.TRAINING_JOB, "turn-3", "Stopping")
+    assert stages(ended(world, "turn-3")) == ["Starting", "Stopping", "Stopped"]
+    world.change(Kind.TRAINING_JOB, "turn-1", "Stopping")
+    running(world, jobs[3])
+    for name in ("turn-2", "turn-4"):
+        world.change(Kind.TRAINING_JOB, name, "Stopping")
+        ended(world, name)
+
+
 def test_a_stopped_job_keeps_what_it_made(world: World) -> None:
     job = start(world, "stopped", "endless")
     running(world, job)

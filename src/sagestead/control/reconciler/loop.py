@@ -19,6 +19,7 @@ from sagestead.control.log_agent import LogAgent
 from sagestead.control.reconciler.effects import Effects
 from sagestead.control.reconciler.errands import TRIES, Errands, surrendered
 from sagestead.control.reconciler.observing import Observer
+from sagestead.control.reconciler.turns import Turns
 from sagestead.control.staging import Staging
 from sagestead.domain import endpoint as endpoint_words
 from sagestead.domain import training as training_words
@@ -36,6 +37,7 @@ from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Rou
 LEASE_SECONDS = 10.0
 AT_ONCE = 8
 MOST_UNDER_WAY = 10_000
+HORIZON_SECONDS = 100 * 86400.0
 WAIT_SECONDS = 0.02
 SWEEP_SECONDS = 5.0
 ALARM_SECONDS = 0.25
@@ -90,7 +92,8 @@ class Reconciler:
         self._holder = f"reconciler-{uuid.uuid4()}"
         self._agent = LogAgent(engine, logs, clock)
         self._errands = Errands(self._poke)
-        self._observer = Observer(routes, engine, self._agent, self._errands, programs, cores)
+        self._turns = Turns(cores)
+        self._observer = Observer(routes, engine, self._agent, self._errands, self._turns, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, logs, clock)
         self._effects = Effects(engine, routes, staging, artifacts, self._agent, self._errands, clock)
@@ -188,12 +191,13 @@ class Reconciler:
         self._hand_out(leased, pool)
 
     def _take_over(self, pool: ThreadPoolExecutor) -> None:
-        """Look at everything under way as if the leases of a predecessor, who is dead, had run out."""
-        then = self._clock() + LEASE_SECONDS
-        self._hand_out(self._resources.lease(self._holder, then, LEASE_SECONDS, MOST_UNDER_WAY), pool)
+        """Look at everything under way, as if all were due and a dead predecessor's leases had ended."""
+        then, seconds = self._clock() + HORIZON_SECONDS, LEASE_SECONDS - HORIZON_SECONDS
+        self._hand_out(self._resources.lease(self._holder, then, seconds, MOST_UNDER_WAY), pool)
 
     def _hand_out(self, leased: list[Resource], pool: ThreadPoolExecutor) -> None:
         """Have resources looked at; one that is being worked on waits its turn."""
+        self._note(*leased)
         for resource in leased:
             if resource.key.kind not in _MAY_FOLLOW:
                 _log.error("%s is due, but nothing is ever done about its kind", resource.arn)
@@ -203,6 +207,11 @@ class Reconciler:
                 self._working[resource.key] = resource if is_working else None
             if not is_working:
                 pool.submit(self._work, resource)
+
+    def _note(self, *resources: Resource) -> None:
+        """Take notice of resources as they are now; have jobs looked at whose turn has come by that."""
+        for key in self._turns.note(*resources):
+            self._poke(key)
 
     def _work(self, resource: Resource) -> None:
         waiting: Resource | None = resource
@@ -250,7 +259,7 @@ class Reconciler:
             return
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
         change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
-        self._resources.update(resource, change)
+        self._note(self._resources.update(resource, change))
         if plan.look_again is not None:
             self._note_due(plan.look_again)
         with self._mutex:

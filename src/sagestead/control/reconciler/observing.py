@@ -14,6 +14,7 @@ from pathlib import Path
 from sagestead.control import artifacts, staging
 from sagestead.control.log_agent import LogAgent
 from sagestead.control.reconciler.errands import Errands
+from sagestead.control.reconciler.turns import Turns
 from sagestead.control.staging import OPT_ML, read_marker
 from sagestead.domain.endpoint import EndpointStatus
 from sagestead.domain.resources import Resource
@@ -41,6 +42,7 @@ class Observer:
     engine: Engine
     agent: LogAgent
     errands: Errands
+    turns: Turns
     programs: Programs
     cores: int
 
@@ -87,6 +89,7 @@ class Observer:
             busy=bool(self.errands.busy([run_id])),
             failure=_text(Layout(folder / OPT_ML).failure) if folder and has_ended else None,
             lines=self._lines(job, [run] if run and has_ended and folder else []).get(run_id, ()),
+            has_place=self.turns.has_place(job.key),
             programs=self.programs,
             cores=self.cores,
         )
@@ -105,6 +108,7 @@ class Observer:
             collected=collected,
             busy=bool(self.errands.busy(run_ids)),
             lines=self._lines(job, (run for run in runs.values() if run.phase in ENDED and not is_over)),
+            has_place=self.turns.has_place(job.key),
             programs=self.programs,
             cores=self.cores,
         )
@@ -121,7 +125,7 @@ class Observer:
 
 
 def _text(path: Path) -> str | None:
-    """Return the start of a file that a job wrote; None when there is none, or something else in its place."""
+    """Return the start of what a job wrote; None when there is no file, or something else in its place."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return None

@@ -24,7 +24,7 @@ from sagestead.ports import Clock
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 
 _FORGET_SECONDS = 10.0
-_LEFT_OVER = ("ready", "failure", "exit", "stop", "transform_result")
+_LEFT_OVER = ("ready", "failure", "exit", "interrupted", "stop", "transform_result")
 
 
 class EngineFailed(RuntimeError):  # noqa: N818 - says who failed
@@ -154,14 +154,14 @@ class ProcessEngine:
 
     def _begin(self, run: RunFolder, run_id: str, spec: RunSpec) -> None:
         """Clear what the last attempt left and write down the next one."""
+        last = observe(run, lives=False)
+        attempt, interruptions = (last.attempt + 1, last.interruptions) if last else (1, 0)
         for name in _LEFT_OVER:
             getattr(run, name).unlink(missing_ok=True)
         self._deadlines.pop(run.path, None)
         self._adopted.pop(run.path, None)
-        last = read_record(run)
-        attempt = last.attempt + 1 if last else 1
         self._places.enlist(spec.owner, run_id)
-        Record(run_id, spec, attempt, self._clock()).write(run)
+        Record(run_id, spec, attempt, interruptions, self._clock()).write(run)
 
     def _end(self, run: RunFolder) -> bool:
         """Kill a run and wait until it is gone."""

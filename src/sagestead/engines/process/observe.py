@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
@@ -11,17 +11,17 @@ from sagestead.worker.run_folder import RunFolder, read_json, write_json
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Content of spec.json. `started_at`: seconds since the epoch."""
+    """Content of spec.json. `started_at`: seconds since the epoch; `interruptions`: of earlier attempts."""
 
     run_id: str
     spec: RunSpec
     attempt: int
+    interruptions: int
     started_at: float
 
     def write(self, run: RunFolder) -> None:
         """Store it."""
-        value = {"run_id": self.run_id, "attempt": self.attempt, "started_at": self.started_at}
-        write_json(run.spec, {**value, "spec": self.spec.to_json()})
+        write_json(run.spec, asdict(self))
 
 
 def read_record(run: RunFolder) -> Record | None:
@@ -29,7 +29,7 @@ def read_record(run: RunFolder) -> Record | None:
     value = read_json(run.spec)
     if value is None:
         return None
-    return Record(value["run_id"], RunSpec.from_json(value["spec"]), value["attempt"], value["started_at"])
+    return Record(**{"interruptions": 0, **value, "spec": RunSpec.from_json(value["spec"])})
 
 
 def observe(run: RunFolder, *, lives: bool) -> RunState | None:
@@ -44,6 +44,7 @@ def observe(run: RunFolder, *, lives: bool) -> RunState | None:
         phase=_phase(lives=lives, ready=ready is not None, ended=end is not None),
         spec=record.spec,
         attempt=record.attempt,
+        interruptions=record.interruptions + (not lives and run.interrupted.exists()),
         started_at=record.started_at,
         ended_at=end["at"] if end else None,
         exit_code=end["code"] if end else None,

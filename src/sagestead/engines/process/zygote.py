@@ -125,7 +125,7 @@ class Zygote:
         surroundings.leave_parent(run.path, run.log, [held, *lifeline])
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
         for descriptor in lifeline:
-            surroundings.hold_lifeline(descriptor)
+            surroundings.hold_lifeline(descriptor, run.interrupted.touch)
         record = read_record(run)
         if record is None:
             raise FileNotFoundError(run.spec)
@@ -141,8 +141,9 @@ class Zygote:
                 return
             code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
             child = self._children.pop(end.si_pid)
-            with contextlib.suppress(OSError):  # the folder may have been removed
-                _write_end(child.run, code)
+            if not child.run.interrupted.exists():
+                with contextlib.suppress(OSError):  # the folder may have been removed
+                    _write_end(child.run, code)
             os.close(child.lock)
             os.waitpid(end.si_pid, 0)
             tell(child.notices)

@@ -1,0 +1,41 @@
+"""Remembers which jobs are under way, so that each gets its turn (planning/placement.py).
+
+Rule: this is memory only; what is stored of the jobs says the same, and is read again at the start.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from sagestead.domain.resources import Key, Resource
+from sagestead.planning.placement import Job, job_of, placed
+
+
+class Turns:
+    """Whose turn it is. Safe to use from several threads."""
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+        self._mutex = threading.Lock()
+        self._jobs: dict[Key, Job] = {}
+        self._placed: frozenset[Key] = frozenset()
+
+    def note(self, *resources: Resource) -> frozenset[Key]:
+        """Take notice of resources as they are now; returns the others whose turn has come by that."""
+        with self._mutex:
+            before = dict(self._jobs)
+            for resource in resources:
+                job = job_of(resource, self._cores)
+                if job is not None:
+                    self._jobs[resource.key] = job
+                else:
+                    self._jobs.pop(resource.key, None)
+            if self._jobs == before:
+                return frozenset()
+            earlier, self._placed = self._placed, placed(self._jobs.values(), self._cores)
+            return self._placed - earlier - {resource.key for resource in resources}
+
+    def has_place(self, key: Key) -> bool:
+        """True when the job runs or may start."""
+        with self._mutex:
+            return key in self._placed

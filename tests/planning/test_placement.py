@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagestead.domain.resources import Key, Kind, Resource
+from sagestead.planning.placement import Job, job_of, placed
+
+
+def key(name: str, kind: Kind = Kind.TRAINING_JOB) -> Key:
+    return Key(kind, "123456789012", "eu-west-1", name)
+
+
+def job(name: str, created_at: float, threads: int = 2, *, runs: bool = False) -> Job:
+    return Job(key(name), created_at, threads, runs)
+
+
+def names(*jobs: Job, cores: int = 2) -> set[str]:
+    return {found.name for found in placed(jobs, cores)}
+
+
+def test_the_first_come_run_until_the_cores_are_taken_twice() -> None:
+    assert names(job("c", 3), job("a", 1), job("b", 2)) == {"a", "b"}
+
+
+def test_a_small_job_does_not_overtake_a_big_one() -> None:
+    assert names(job("a", 1, 3), job("big", 2, 2), job("small", 3, 1)) == {"a"}
+
+
+def test_one_job_runs_whatever_its_size() -> None:
+    assert names(job("a", 1, 64), job("b", 2, 1)) == {"a"}
+
+
+def test_what_runs_keeps_its_place() -> None:
+    assert names(job("late", 9, 4, runs=True), job("early", 1)) == {"late"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9), st.booleans()), max_size=12))
+def test_somebody_always_runs_and_too_many_only_when_they_ran_before(
+    given_jobs: list[tuple[int, int, bool]],
+) -> None:
+    jobs = [job(f"{n:02}", at, size, runs=runs) for n, (at, size, runs) in enumerate(given_jobs)]
+    found = placed(jobs, 4)
+    assert bool(found) == bool(jobs)
+    started = [one for one in jobs if one.key in found and not one.runs]
+    running = [one for one in jobs if one.runs]
+    if len(started) + len(running) > 1 and started:
+        assert sum(one.threads for one in started + running) <= 8
+    waiting = [one for one in jobs if one.key not in found]
+    assert all(one.created_at <= other.created_at for one in started for other in waiting)
+
+
+def resource(kind: Kind, status: str, **detail: object) -> Resource:
+    size = {"InstanceType": "ml.m5.large", "InstanceCount": 3}
+    spec = {"ResourceConfig": {**size, "InstanceCount": 1}, "TransformResources": size}
+    return Resource(key("j", kind), "arn", spec, status, dict(detail), created_at=5.0)
+
+
+def test_what_a_resource_takes() -> None:
+    training, transform = Kind.TRAINING_JOB, Kind.TRANSFORM_JOB
+    assert job_of(resource(training, "InProgress", SecondaryStatus="Starting"), 2) == job("j", 5)
+    assert job_of(resource(training, "Stopping", SecondaryStatus="Stopping"), 2) == job("j", 5, runs=True)
+    assert job_of(resource(training, "Stopping", SecondaryStatus="Starting"), 2) is None
+    assert job_of(resource(training, "Completed", SecondaryStatus="Completed"), 2) is None
+    assert job_of(resource(transform, "InProgress"), 2) == Job(key("j", transform), 5, 6, runs=False)
+    assert job_of(resource(transform, "InProgress", _has_place=True), 1) == Job(
+        key("j", transform), 5, 3, runs=True
+    )
+    assert job_of(resource(Kind.ENDPOINT, "InService"), 2) is None
+    assert job_of(Resource(key("j"), "arn", {}, "InProgress"), 2) == job("j", 0)
