@@ -94,6 +94,14 @@ def test_a_first_line_made_to_be_slow_is_refused_at_once(tmp_path: Path, piece: 
     assert time.process_time() - began < 3.0
 
 
+def test_very_many_columns(tmp_path: Path) -> None:
+    width = (1 << 15) + 1
+    data = read(tmp_path, "csv", ",".join(map(str, range(width))) + "\n" + "0" + "," * (width - 1) + "7\n")
+    np.testing.assert_array_equal(data.features[0], np.arange(1, width, dtype=np.float32))
+    assert data.features[1, -1] == 7
+    assert np.isnan(data.features[1, :-1]).all()
+
+
 def test_files_of_one_channel_have_one_width(tmp_path: Path) -> None:
     assert "part-1, line 1: 3 columns instead of 2." in refusal(tmp_path, "csv", "1,2\n", "1,2,3\n")
     assert "has 2 columns; a label, a weight and features" in refusal(tmp_path, "csv", "1,2\n", weights=True)

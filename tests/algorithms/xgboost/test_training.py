@@ -203,6 +203,11 @@ def test_groups_are_not_divided_into_folds(job: Job, channels: list[str]) -> Non
     assert failure(layout).startswith("ClientError: Hyperparameter _kfold: data with groups (qid)")
 
 
+def test_a_column_number_beyond_reason_is_refused(job: Job) -> None:
+    layout = job({"num_round": "1"}, {"train": "1 0:1\n0 2147483646:1\n"}, "text/libsvm")
+    assert "has 2147483647 columns of features; 10000000 are accepted" in failure(layout)
+
+
 def test_a_job_resumes_from_its_newest_checkpoint(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/checkpoints/"}
     layout = job({"num_round": "7"}, checkpointconfig=checkpoints)

@@ -1,13 +1,15 @@
 """CSV without a header: label first, then an optional weight, then features (spec: xgboost-builtin.md 2.2).
 
-Rule: Arrow reads in blocks what it can read; a file that it refuses is read again by Python, cell by cell,
-which accepts what float() accepts or names the cell that it does not. Both give the same bits.
+Rule: Arrow reads in blocks what it can read; a file that it refuses, or that has very many columns, is read
+by Python, cell by cell, which accepts what float() accepts or names the cell that it does not. Both give the
+same bits.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +29,8 @@ from sagestead.algorithms.xgboost.examples import (
 from sagestead.algorithms.xgboost.faults import UserFault
 
 _BLOCK = 4 << 20
-_ROWS_AT_ONCE = 10_000
+_CELLS_AT_ONCE = 1 << 20
+_ARROW_COLUMNS = 1 << 15  # each column costs Arrow some kilobytes
 _SNIFFED = 2048  # with quotes, the sniffer needs the square of the length
 _NO_DELIMITERS = set('0123456789.+-eE_"\0\r\n')
 
@@ -64,10 +67,10 @@ def _delimiter(line: str) -> str:
 
 def _blocks(file: Path, delimiter: str, width: int) -> list[Floats]:
     """Return a file's rows in blocks of float32."""
-    try:
-        return list(_by_arrow(file, delimiter, width))
-    except pa.ArrowInvalid:
-        return list(_by_python(file, delimiter, width))
+    if width <= _ARROW_COLUMNS:
+        with suppress(pa.ArrowInvalid):
+            return list(_by_arrow(file, delimiter, width))
+    return list(_by_python(file, delimiter, width))
 
 
 def _by_arrow(file: Path, delimiter: str, width: int) -> Iterator[Floats]:
@@ -93,7 +96,7 @@ def _by_arrow(file: Path, delimiter: str, width: int) -> Iterator[Floats]:
 def _by_python(file: Path, delimiter: str, width: int) -> Iterator[Floats]:
     with file.open("rb") as stream:
         lines = enumerate(stream, 1)
-        while chunk := list(islice(lines, _ROWS_AT_ONCE)):
+        while chunk := list(islice(lines, max(1, _CELLS_AT_ONCE // width))):
             rows = [
                 _row(file, number, line, delimiter, width) for number, line in chunk if line.strip(b"\r\n")
             ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sagestead.algorithms.xgboost.documents import Malformed
 
-_FEATURES = 10_000_000
+MOST_FEATURES = 10_000_000
 _GROUPS = 100_000
 _TREES = 10_000_000
 _NODES = 50_000_000
@@ -56,7 +56,7 @@ def check(document: Any) -> Facts:  # noqa: ANN401 - nothing is known of it yet
     version = _ints(top.get("version"), 3, "version")
     learner = _mapping(top.get("learner"), "learner")
     parameters = _mapping(learner.get("learner_model_param"), "learner_model_param")
-    features = _count(parameters, "num_feature", _FEATURES)
+    features = _count(parameters, "num_feature", MOST_FEATURES)
     _need(features >= 1, "num_feature is 0")
     classes = _count(parameters, "num_class", _GROUPS, "0")
     _need(_count(parameters, "num_target", _GROUPS, "1") <= 1, "it has several targets, which are not served")
@@ -128,7 +128,7 @@ def _tree(tree: dict[str, Any], number: int, features: int) -> None:
         _count(parameters, "size_leaf_vector", _GROUPS, "0") <= 1,
         "a tree has vector leaves, which are not served",
     )
-    _count(parameters, "num_feature", _FEATURES, "0")
+    _count(parameters, "num_feature", MOST_FEATURES, "0")
     deleted = _count(parameters, "num_deleted", nodes, "0")
     left, right = (
         _ints(tree.get(f"{side}_children"), nodes, f"{side}_children") for side in ("left", "right")

@@ -34,6 +34,7 @@ from sagestead.algorithms.xgboost.reading import read_examples
 from sagestead.algorithms.xgboost.report import say
 from sagestead.algorithms.xgboost.rounds import Checkpoints, IntermediateModel
 from sagestead.algorithms.xgboost.stopping import Stopped, StopRequest
+from sagestead.algorithms.xgboost.structure import MOST_FEATURES
 from sagestead.algorithms.xgboost.translation import to_library
 from sagestead.algorithms.xgboost.versions import behaviour
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
@@ -155,7 +156,7 @@ def _read(task: _Task) -> tuple[Examples, Examples | None]:
         weighted = False
     train_data = read_examples(channel_files(task.layout, "train"), task.data_format, weights=weighted)
     say(f"Train matrix has {train_data.rows} rows and {train_data.columns} columns")
-    _check_size(task.settings, train_data.rows)
+    _check_size(task.settings, train_data)
     if "validation" not in task.job.channels:
         return train_data, None
     validation_data = read_examples(channel_files(task.layout, "validation"), task.data_format, weights=False)
@@ -166,12 +167,17 @@ def _read(task: _Task) -> tuple[Examples, Examples | None]:
     return train_data, _as_wide(validation_data, train_data.columns)
 
 
-def _check_size(settings: Mapping[str, Any], rows: int) -> None:
-    """Refuse what would end in the system's killing the job: a number for each row and class."""
-    classes = settings.get("num_class", 1)
-    if rows * classes > _MOST_MARGINS:
+def _check_size(settings: Mapping[str, Any], data: Examples) -> None:
+    """Refuse what would end in the system's killing the job, or in a model that is not served."""
+    if data.columns > MOST_FEATURES:
         raise UserFault(
-            f"Hyperparameter num_class: {classes} classes of {rows} rows are more than "
+            f"The data in {container_path('train')} has {data.columns} columns of features; "
+            f"{MOST_FEATURES} are accepted."
+        )
+    classes = settings.get("num_class", 1)
+    if data.rows * classes > _MOST_MARGINS:
+        raise UserFault(
+            f"Hyperparameter num_class: {classes} classes of {data.rows} rows are more than "
             f"{_MOST_MARGINS} numbers; use fewer classes or rows."
         )
 
