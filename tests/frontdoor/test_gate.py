@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -294,3 +294,32 @@ def test_the_keyring_is_bounded() -> None:
 
     asyncio.run(find_all())
     assert len(ring._held) == 1024
+
+
+class Held:
+    """A body whose end arrives when it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield b"1,2,"
+        await self.go.wait()
+        yield b"3"
+
+    async def read(self, limit: int) -> bytes:
+        assert limit >= 5
+        return b"".join([part async for part in self.chunks()])
+
+
+def test_the_bodies_of_all_clients_together_have_a_bound() -> None:
+    async def run() -> list[int]:
+        through = Gate(Keys(), services(), lambda: NOW, "us-east-1", room=8)
+        held = Held()
+        waiting = asyncio.create_task(through(replace(INVOKE.send(), body=held)))
+        await asyncio.sleep(0)
+        answers = [(await through(INVOKE.send())).status, (await through(PUT.send())).status]
+        held.go.set()
+        return [*answers, (await waiting).status, (await through(INVOKE.send())).status]
+
+    assert asyncio.run(run()) == [429, 200, 200, 200]

@@ -59,9 +59,11 @@ class Gate:
         clock: seconds since the epoch.
         region: region of callers whose signature names none (version 2).
         unsigned_over_http: accept UNSIGNED-PAYLOAD in header-signed S3 requests without TLS.
+        room: bytes that the bodies of all requests under way may take together; S3's are not held and not
+            counted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the six things that make a gate
         self,
         credentials: Credentials,
         services: Sequence[Service],
@@ -69,8 +71,10 @@ class Gate:
         region: str,
         *,
         unsigned_over_http: bool = False,
+        room: int = 512 * _MIB,
     ) -> None:
         self.services = tuple(services)
+        self._room = Room(room)
         self._keys = Keyring(credentials)
         self._clock = clock
         self._entries = [
@@ -86,13 +90,16 @@ class Gate:
             headers = [("Content-Type", "application/json"), *request_id_headers("json", request.request_id)]
             return Response(200, headers, body)
         service, rules = self._choose(request)
+        share = Share(self._room)
         try:
-            response = await service.handler(await self._admit(request, rules))
+            response = await service.handler(await self._admit(request, rules, share))
         except Refusal as refusal:
             return render(refusal, rules.protocol, request)
         except Exception:  # noqa: BLE001 - a defect of any kind must be answered and logged
             _LOG.exception("request %s failed in %s", request.request_id, service.name)
             return render(_defect(request), rules.protocol, request)
+        finally:
+            share.give_back()
         named = {name.lower() for name, _ in response.headers}
         for name, value in request_id_headers(rules.protocol, request.request_id):
             if name.lower() not in named:
@@ -107,15 +114,46 @@ class Gate:
         unknown = Service("no service", frozenset(), protocol, lambda _: True, _not_served)
         return unknown, Rules(protocol, None, self._region)
 
-    async def _admit(self, request: Request, rules: Rules) -> Call:
+    async def _admit(self, request: Request, rules: Rules, share: Share) -> Call:
         now = self._clock()
         try:
             claim = read_claim(request, rules, now)
-            data = b"" if claim.payload is not None else await _read_whole(request, rules.protocol)
+            data = b"" if claim.payload is not None else await _read_whole(request, rules.protocol, share)
             credential = await self._keys.find(claim.access_key_id)
             return _call(request, claim, credential, data, now)
         except Breach as breach:
             raise refuse(breach, rules.protocol) from None
+
+
+@dataclass(slots=True)
+class Room:
+    """Bytes that may still be taken for bodies."""
+
+    left: int
+
+
+@dataclass(slots=True)
+class Share:
+    """What one request has taken of the room, until it is answered."""
+
+    room: Room
+    taken: int = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes; refuse the request when they are not there."""
+        if size > self.room.left:
+            raise Refusal(
+                "The server holds as many request bodies as it can; try again in a moment.",
+                code="ThrottlingException",
+                status=429,
+            )
+        self.room.left -= size
+        self.taken += size
+
+    def give_back(self) -> None:
+        """Return what was taken."""
+        self.room.left += self.taken
+        self.taken = 0
 
 
 def _call(request: Request, claim: Claim, credential: Credential | None, data: bytes, now: float) -> Call:
@@ -128,16 +166,18 @@ def _call(request: Request, claim: Claim, credential: Credential | None, data: b
     return Call(request, principal, body, length)
 
 
-async def _read_whole(request: Request, protocol: Protocol) -> bytes:
+async def _read_whole(request: Request, protocol: Protocol, share: Share) -> bytes:
+    """Return the body; what has arrived counts, not what was announced."""
     limit = _LIMITS[protocol]
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
-    try:
-        return await request.body.read(limit)
-    except Refusal as refusal:
-        if refusal.status != _TOO_LARGE:
-            raise
-        raise _too_large(limit) from None
+    parts: list[bytes] = []
+    async for part in request.body.chunks():
+        share.take(len(part))
+        parts.append(part)
+        if share.taken > limit:
+            raise _too_large(limit)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(limit: int) -> Refusal:
