@@ -81,15 +81,13 @@ class InboundBody:
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body; raise a 413 refusal beyond `limit` bytes."""
-        parts: list[bytes] = []
-        size = 0
+        whole = bytearray()
         async for part in self.chunks():
-            size += len(part)
-            if size > limit:
+            whole += part
+            if len(whole) > limit:
                 raise Refusal(
                     f"The body is longer than {limit} bytes; send less in one request.",
                     code="RequestEntityTooLarge",
                     status=413,
                 )
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return bytes(whole)
