@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from sagestead.algorithms.xgboost.channels import Format
 from sagestead.algorithms.xgboost.delimited import _by_arrow, _by_python
 from sagestead.algorithms.xgboost.examples import Examples
 from sagestead.algorithms.xgboost.faults import UserFault
+from sagestead.algorithms.xgboost.formats import Format
 from sagestead.algorithms.xgboost.reading import read_examples
 from sagestead.algorithms.xgboost.recordio import Record, Tensor, frame, write_record
 

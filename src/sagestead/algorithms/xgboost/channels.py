@@ -8,26 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sagestead.algorithms.xgboost.faults import UserFault
+from sagestead.algorithms.xgboost.formats import CONTENT_TYPES, Format
 from sagestead.algorithms.xgboost.report import say
 from sagestead.domain.images import BuiltInImage
 from sagestead.worker.layout import Layout
-
-Format = Literal["csv", "libsvm", "parquet", "recordio-protobuf"]
-
-CONTENT_TYPES: Mapping[str, Format] = {
-    "csv": "csv",
-    "libsvm": "libsvm",
-    "parquet": "parquet",
-    "recordio-protobuf": "recordio-protobuf",
-    "text/csv": "csv",
-    "text/libsvm": "libsvm",
-    "text/x-libsvm": "libsvm",
-    "application/x-parquet": "parquet",
-    "application/x-recordio-protobuf": "recordio-protobuf",
-}
 
 _DEFAULT_CONTENT_TYPE = "text/libsvm"
 _DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")

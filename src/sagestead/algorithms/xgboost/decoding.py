@@ -12,29 +12,17 @@ import io
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from sagestead.algorithms.xgboost.formats import CONTENT_TYPES, Format
 from sagestead.algorithms.xgboost.recordio import MalformedRecord, Tensor, parse_record, read_recordio
 from sagestead.domain.images import BuiltInImage
 
 Matrix: TypeAlias = "NDArray[np.float32] | scipy.sparse.csr_matrix"
-Kind = Literal["csv", "libsvm", "parquet", "recordio-protobuf"]
-
-_TYPES: dict[str, Kind] = {
-    "csv": "csv",
-    "libsvm": "libsvm",
-    "parquet": "parquet",
-    "recordio-protobuf": "recordio-protobuf",
-    "text/csv": "csv",
-    "text/libsvm": "libsvm",
-    "text/x-libsvm": "libsvm",
-    "application/x-parquet": "parquet",
-    "application/x-recordio-protobuf": "recordio-protobuf",
-}
 _PREFERRED_DELIMITERS = ",\t; :"
 _SNIFFED = 512
 _CELLS_AT_ONCE = 1 << 16
@@ -54,11 +42,11 @@ class Undecodable(Exception):  # noqa: N818 - it is the text of an answer
 class Rows:
     """A decoded body: rows x columns of float32; NaN and (sparse) absent entries are missing values."""
 
-    kind: Kind
+    kind: Format
     matrix: Matrix
 
 
-def kind_of(content_type: str | None) -> Kind:
+def kind_of(content_type: str | None) -> Format:
     """Return what a Content-Type announces; none at all is libsvm.
 
     Parameters are not looked at, but for `label_size` of CSV. Raises `Undecodable`.
@@ -66,9 +54,9 @@ def kind_of(content_type: str | None) -> Kind:
     if content_type is None:
         return "libsvm"
     media, *parameters = (part.strip() for part in content_type.lower().split(";"))
-    kind = _TYPES.get(media)
+    kind = CONTENT_TYPES.get(media)
     if kind is None:
-        raise Undecodable(f"{content_type} is not an accepted ContentType: {', '.join(_TYPES)}.")
+        raise Undecodable(f"{content_type} is not an accepted ContentType: {', '.join(CONTENT_TYPES)}.")
     sizes = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("label_size=")]
     if kind == "csv" and any(size != "1" for size in sizes):
         raise Undecodable(

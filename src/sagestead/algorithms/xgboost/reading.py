@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sagestead.algorithms.xgboost.channels import Format
 from sagestead.algorithms.xgboost.columnar import read_parquet
 from sagestead.algorithms.xgboost.delimited import read_csv
 from sagestead.algorithms.xgboost.examples import Examples, Unreadable
 from sagestead.algorithms.xgboost.faults import UserFault
+from sagestead.algorithms.xgboost.formats import Format
 from sagestead.algorithms.xgboost.libsvm import read_libsvm
 from sagestead.algorithms.xgboost.records import read_records
 

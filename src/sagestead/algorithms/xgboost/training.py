@@ -24,10 +24,11 @@ from sagestead.algorithms.xgboost.artifacts import (
     write_model,
 )
 from sagestead.algorithms.xgboost.boosting import Plan, boost, plan_boosting
-from sagestead.algorithms.xgboost.channels import Format, channel_files, check_channels, container_path
+from sagestead.algorithms.xgboost.channels import channel_files, check_channels, container_path
 from sagestead.algorithms.xgboost.examples import Examples
 from sagestead.algorithms.xgboost.faults import AlgorithmFault, UserFault, library_text
 from sagestead.algorithms.xgboost.folds import cross_validate
+from sagestead.algorithms.xgboost.formats import Format
 from sagestead.algorithms.xgboost.hyperparameters import validate
 from sagestead.algorithms.xgboost.job import Job, read_job
 from sagestead.algorithms.xgboost.reading import read_examples
