@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
-from sagestead.engines.process import places
+from sagestead.engines.process import lock, places
 from sagestead.engines.process.engine import ProcessEngine
 from sagestead.wire.frames import AnswerFrame, Decoder, PingFrame, RequestFrame, encode
 
@@ -57,8 +57,8 @@ def engine(warm: ProcessEngine) -> Iterator[ProcessEngine]:
 class started:  # noqa: N801 - reads as a word
     """An engine from `start` to `close`."""
 
-    def __init__(self, data: Path) -> None:
-        self.engine = ProcessEngine(data / "runs", time.time)
+    def __init__(self, data: Path, silence: float = 20.0) -> None:
+        self.engine = ProcessEngine(data / "runs", time.time, silence)
 
     def __enter__(self) -> ProcessEngine:
         self.engine.start()
@@ -357,6 +357,24 @@ def test_workers_outlive_control_but_not_the_supervisor(tmp_path: Path, *, super
             else:
                 assert ask(state_of(engine, "endpoint/0").address, b"alive") == b"alive"
             kill_all(engine)
+
+
+def test_an_instance_that_answers_no_more_is_ended_and_a_job_is_left_alone(tmp_path: Path) -> None:
+    with started(tmp_path, silence=1.0) as engine:
+        for run_id in ("endpoint/hung", "endpoint/well"):
+            engine.ensure(run_id, spec())
+            until(engine, run_id, RunPhase.READY)
+        engine.ensure("job", spec("train", SCRIPT="endless"))
+        eventually(engine, (engine.folder("job") / "opt-ml" / "started").exists)
+        for run_id in ("endpoint/hung", "job"):
+            process_id = lock.process_id(Path(engine.folder(run_id), "lock"))
+            assert process_id is not None
+            os.kill(process_id, signal.SIGSTOP)
+        assert until(engine, "endpoint/hung", RunPhase.EXITED).exit_code == -signal.SIGKILL
+        assert b"did not answer a ping in time and is replaced.\n" in engine.log("endpoint/hung", 0, 9999)
+        assert state_of(engine, "endpoint/well").phase is RunPhase.READY
+        assert state_of(engine, "job").phase is RunPhase.STARTING
+        kill_all(engine)
 
 
 def gone(process: int) -> bool:

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sagestead.engines.process import lock
 from sagestead.engines.process.nursery import Nursery, ZygoteLost
 from sagestead.engines.process.observe import Record, observe, read_record
 from sagestead.engines.process.places import Places
+from sagestead.engines.process.pulse import SILENCE_SECONDS, Pulse
 from sagestead.engines.process.watch import Watch
 from sagestead.ports import Clock
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
@@ -38,14 +40,16 @@ class ProcessEngine:
         root: folder of the runs; sockets live beside it or, when its path is long, in a private folder
             under the system's temporary folder.
         clock: seconds since the epoch.
+        silence: how many seconds an instance may leave a ping unanswered before it is ended.
     """
 
-    def __init__(self, root: Path, clock: Clock) -> None:
+    def __init__(self, root: Path, clock: Clock, silence: float = SILENCE_SECONDS) -> None:
         self._clock = clock
         self._places = Places.prepare(root)
         self._mutex = threading.Lock()
         self._nursery = Nursery()
         self._watch = Watch(self._places.notices, self._look)
+        self._pulse = Pulse(silence, self._instances, self._end_hung)
         self._deadlines: dict[Path, float] = {}
         self._adopted: dict[Path, bool] = {}
 
@@ -55,9 +59,11 @@ class ProcessEngine:
             self._nursery.start()
             self._adopt()
         self._watch.start()
+        self._pulse.start()
 
     def close(self) -> None:
         """End the zygote; runs go on, and another engine may take them over."""
+        self._pulse.close()
         self._watch.close()
         with self._mutex:
             self._nursery.close()
@@ -198,6 +204,22 @@ class ProcessEngine:
                 self._adopted[path] = True
                 changed = True
         return changed
+
+    def _instances(self) -> Iterator[tuple[Path, Path]]:
+        """Yield (run folder, address) of what serves and was not asked to end."""
+        for run in self._places.every():
+            ready = read_json(run.ready)
+            if ready is not None and not run.stop.exists():
+                yield run.path, Path(ready["address"])
+
+    def _end_hung(self, path: Path) -> None:
+        """Kill an instance that answers nothing, and say so in its log."""
+        run = RunFolder(path)
+        with self._mutex:
+            if lock.held(run.lock):
+                with run.log.open("ab") as log:
+                    log.write(b"The instance did not answer a ping in time and is replaced.\n")
+                _kill(run)
 
     def _replace_zygote(self) -> None:
         self._nursery.close()

@@ -1,0 +1,109 @@
+"""The engine's pulse: finds instances that live and answer nothing any more.
+
+Rule: an instance that leaves a ping unanswered for `silence` seconds is reported, so that it is ended and
+started again. Only what serves is asked; a job may work as long as it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagestead.wire.frames import PingFrame, encode
+
+SILENCE_SECONDS = 20.0
+PINGS = 4
+"""How many pings are due in the time that an instance may be silent."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An instance's run folder, and since when (monotonic) it owes us an answer."""
+
+    run: Path
+    since: float
+
+
+class Pulse:
+    """Asks instances on a thread.
+
+    Args:
+        silence: seconds that an answer may take.
+        instances: returns (run folder, address) of what serves now.
+        hung: is told the run folder of an instance that does not answer.
+    """
+
+    def __init__(
+        self,
+        silence: float,
+        instances: Callable[[], Iterable[tuple[Path, Path]]],
+        hung: Callable[[Path], None],
+    ) -> None:
+        self._silence = silence
+        self._instances = instances
+        self._hung = hung
+        self._selector = selectors.DefaultSelector()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine-pulse", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._closing.set()
+        self._thread.join()
+        for key in list(self._selector.get_map().values()):
+            self._let_go(key)
+        self._selector.close()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._silence / PINGS):
+            try:
+                self._hear()
+                self._ask()
+            except Exception:  # noqa: BLE001 - the pulse goes on, whatever the machine's trouble
+                _LOG.exception("instances could not be asked; trying again")
+
+    def _hear(self) -> None:
+        """Let go of those that answered or left; report those that are silent for too long."""
+        for key, _ in self._selector.select(0):
+            self._let_go(key)
+        latest = time.monotonic() - self._silence
+        for key in list(self._selector.get_map().values()):
+            if key.data.since <= latest:
+                self._let_go(key)
+                self._hung(key.data.run)
+
+    def _ask(self) -> None:
+        asked = {key.data.run for key in self._selector.get_map().values()}
+        for run, address in self._instances():
+            if run not in asked and (connection := _ping(address)) is not None:
+                self._selector.register(connection, selectors.EVENT_READ, _Asked(run, time.monotonic()))
+
+    def _let_go(self, key: selectors.SelectorKey) -> None:
+        self._selector.unregister(key.fileobj)
+        if isinstance(key.fileobj, socket.socket):
+            key.fileobj.close()
+
+
+def _ping(address: Path) -> socket.socket | None:
+    """Send a ping without waiting; None when nobody listens there."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)  # noqa: FBT003 - takes no keywords
+    with suppress(OSError):
+        connection.connect(str(address))
+        connection.sendall(encode(PingFrame(1)))
+        return connection
+    connection.close()
+    return None
