@@ -34,7 +34,7 @@ _COUNT = struct.Struct("<Q")
 _ATTRIBUTES = 100_000
 
 _TELLS_VERSION = (1, 0)
-_TELLS_PARALLEL = (1, 4)
+_TELLS_PARALLEL = (1, 6)
 
 
 def read_binary(content: bytes) -> Draft:
