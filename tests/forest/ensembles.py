@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 from typing import Any
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from sagestead.forest.ensemble import LEAF, Ensemble, frozen
-
-LOGF = ctypes.CDLL(None).logf
-LOGF.argtypes = [ctypes.c_float]
-LOGF.restype = ctypes.c_float
+from sagestead.forest.ensemble import LEAF, Ensemble
+from sagestead.forest.files import read
 
 Floats = NDArray[np.float32]
 FEATURES = 9
@@ -24,94 +19,8 @@ ODD = (*TINY, *CATEGORIES, 2.0**31, 2.0**40, 3.4028235e38, -3.4028235e38)
 
 
 def ensemble_of(booster: xgboost.Booster) -> Ensemble:
-    """Read what `save_raw` says, trusting it."""
-    document = json.loads(bytes(booster.save_raw("json")))
-    learner = document["learner"]
-    parameters = learner["learner_model_param"]
-    version = tuple(document["version"])
-    objective = learner["objective"]["name"]
-    features, classes = int(parameters["num_feature"]), int(parameters["num_class"])
-    groups = max(1, classes)
-    scores = np.array(json.loads(parameters["base_score"]), np.float32).reshape(-1)
-    base = np.broadcast_to([_margin(score, objective) for score in scores], (groups,))
-    outer = learner["gradient_booster"]
-    inner = outer.get("gbtree", outer)
-    linear = outer["name"] == "gblinear"
-    model: dict[str, Any] = {"trees": [], "tree_info": [], "iteration_indptr": [0]}
-    model = model if linear else inner["model"]
-    trees = model["trees"]
-    weights = outer["model"]["weights"] if linear else np.zeros((0, groups))
-    best = learner["attributes"].get("best_iteration")
-    return Ensemble(
-        format="JSON",
-        version=version,
-        booster=outer["name"],
-        objective=objective,
-        objective_parameters={},
-        features=features,
-        classes=classes,
-        groups=groups,
-        num_parallel_tree=1 if linear else int(model["gbtree_model_param"]["num_parallel_tree"]),
-        base_margin=frozen(base, np.float32),
-        tree_group=frozen(model["tree_info"], np.int32),
-        tree_weight=frozen(outer.get("weight_drop", [1] * len(trees)), np.float32),
-        round_start=frozen(model["iteration_indptr"], np.int32),
-        linear_weight=frozen(np.reshape(weights, (-1, groups)), np.float32),
-        best_iteration=None if best is None else int(best),
-        best_ntree_limit=None,
-        feature_names=(),
-        feature_types=(),
-        attributes={},
-        **_nodes(trees),
-    )
-
-
-def _margin(score: np.float32, objective: str) -> float:
-    if objective in {"binary:logistic", "reg:logistic"}:
-        return -float(LOGF(np.float32(1) / score - np.float32(1)))
-    if objective in {"count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"}:
-        return float(LOGF(score))
-    return float(score)
-
-
-def _nodes(trees: list[dict[str, Any]]) -> dict[str, Any]:
-    roots = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)])
-    total = int(roots[-1])
-
-    def joined(name: str, dtype: type[np.generic]) -> NDArray[Any]:
-        return np.concatenate([np.zeros(0, dtype), *(np.array(tree[name], dtype) for tree in trees)])
-
-    shift = np.repeat(roots[:-1], np.diff(roots))
-    left, right = (joined(f"{side}_children", np.int64) for side in ("left", "right"))
-    leaf = left == LEAF
-    categorical = (joined("split_type", np.int64) == 1) & ~leaf
-    condition = joined("split_conditions", np.float32)
-    start, words = np.zeros(total, np.int32), np.zeros(total, np.int32)
-    bits: list[int] = []
-    for root, tree in zip(roots, trees, strict=False):
-        runs = zip(
-            tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True
-        )
-        for node, first, size in runs:
-            chosen = tree["categories"][first : first + size]
-            filled = [0] * (max(chosen) // 32 + 1)
-            for category in chosen:
-                filled[category // 32] |= 1 << (category % 32)
-            start[root + node], words[root + node] = len(bits), len(filled)
-            bits += filled
-    return {
-        "root": frozen(roots[:-1], np.int32),
-        "feature": frozen(np.where(leaf, 0, joined("split_indices", np.int64)), np.int32),
-        "threshold": frozen(np.where(leaf | categorical, 0, condition), np.float32),
-        "left": frozen(np.where(leaf, LEAF, left + shift), np.int32),
-        "right": frozen(np.where(leaf, LEAF, right + shift), np.int32),
-        "default_left": frozen(~leaf & (joined("default_left", np.int64) == 1), np.bool_),
-        "leaf_value": frozen(np.where(leaf, condition, 0), np.float32),
-        "categorical": frozen(categorical, np.bool_),
-        "category_start": frozen(start, np.int32),
-        "category_words": frozen(words, np.int32),
-        "category_bits": frozen(bits, np.uint32),
-    }
+    """The same model, read from what `save_raw` says."""
+    return read(bytes(booster.save_raw("ubj")))
 
 
 def trained(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,39 @@ def test_a_column_that_is_not_there_is_missing() -> None:
     for columns in range(FEATURES + 1):
         narrow = rows[:, :columns]
         assert_same_bits(score(ensemble, narrow), oracle(model, narrow))
+
+
+@by_both
+def straight(objective: str) -> xgboost.Booster:
+    """A model whose margin is its only column (or each group its own), to look at what follows."""
+    groups = 4 if objective.startswith("multi:") else 1
+    model = xgboost.train(
+        {"objective": objective, "booster": "gblinear", "base_score": 0.5, "verbosity": 0, "nthread": 1}
+        | ({"num_class": groups} if groups > 1 else {}),
+        xgboost.DMatrix(np.zeros((4, groups)), np.ones(4), nthread=1),
+        0,
+    )
+    document = json.loads(bytes(model.save_raw("json")))
+    weights = np.concatenate([np.eye(groups), np.zeros((1, groups))])
+    document["learner"]["gradient_booster"]["model"]["weights"] = weights.ravel().tolist()
+    model.load_model(bytearray(json.dumps(document).encode()))
+    return model
+
+
+@by_both
+@pytest.mark.parametrize(
+    "objective", ["binary:logistic", "count:poisson", "binary:hinge", "multi:softprob", "multi:softmax"]
+)
+def test_margins_of_every_size_are_transformed_to_the_last_bit(objective: str) -> None:
+    model = straight(objective)
+    ensemble = ensemble_of(model)
+    random = np.random.default_rng(3)
+    spread = random.normal(size=20_000) * 10.0 ** random.integers(-4, 3, 20_000)
+    edges = [0.0, -0.0, 88.7, -88.7, 88.72284, 89.0, -87.4, -103.9, -104.0, 1e-45, 3e38, -3e38, np.nan, 17.0]
+    rows = np.concatenate([spread, edges, np.nextafter(np.array(edges, np.float32), np.float32(0))])
+    rows = np.resize(rows.astype(np.float32), (len(rows) // ensemble.features, ensemble.features))
+    expected = model.predict(xgboost.DMatrix(rows, nthread=1))
+    assert_same_bits(score(ensemble, rows), expected)
 
 
 @by_both

@@ -29,6 +29,7 @@ from sagestead.forest.layout import (
     COLUMNS_AT,
     FEATURES,
     KIND,
+    LAST_AT,
     LINEAR,
     NODE,
     NODES_AT,
@@ -40,6 +41,7 @@ from sagestead.forest.layout import (
     Words,
 )
 from sagestead.forest.transforms import (
+    DOUBLE_EXPONENTIAL,
     EXPONENTIAL,
     HIGHEST,
     IDENTITY,
@@ -57,6 +59,7 @@ _TOGETHER = 4
 _BLOCK = 16
 _BLOCK_VALUES = 1 << 14
 _expf: Any = types.ExternalFunction("expf", types.float32(types.float32))
+_exp: Any = types.ExternalFunction("exp", types.float64(types.float64))
 _PLAN = types.Array(types.uint32, 1, "C", readonly=True)
 _ROWS = types.Array(types.float32, 2, "C", readonly=True)
 _OUT = types.Array(types.float32, 2, "C")
@@ -204,12 +207,13 @@ def _walk_categories(
 
 @_inner
 def _sum_trees(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None:
-    """Write the base margins, then add what the leaves say, in the order of trees."""
+    """Write what sums begin with, add what the leaves say, in the order of trees, and what comes last."""
     count, groups = rows.shape[0], sums.shape[1]
     width = 2 * np.intp(words[COLUMNS])
     block = max(1, min(_BLOCK, int(_BLOCK_VALUES // width)))
     buffer = np.empty(min(block, count) * width, np.float32)
     base_at = np.intp(words[BASE_AT])
+    last_at = np.intp(words[LAST_AT])
     for first in range(0, count, block):
         last = min(count, first + block)
         for row in range(first, last):
@@ -224,6 +228,9 @@ def _sum_trees(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None
                 _walk_row(words, floats, buffer, np.uintp((row - first) * width), sums, row)
         else:
             _walk_block(words, floats, buffer, np.uintp(width), sums, first, last)
+        for row in range(first, last):
+            for group in range(groups):
+                sums[row, group] += floats[last_at + group]
 
 
 @_inner
@@ -255,6 +262,8 @@ def _each(sums: Floats, transform: Number) -> None:
                 sums[row, group] = np.float32(1) / (_expf(exponent) + np.float32(1))
             elif transform == EXPONENTIAL:
                 sums[row, group] = _expf(margin)
+            elif transform == DOUBLE_EXPONENTIAL:
+                sums[row, group] = np.float32(_exp(np.float64(margin)))
             else:
                 sums[row, group] = np.float32(1) if margin > 0 else np.float32(0)
 

@@ -29,8 +29,8 @@ Ints = NDArray[np.int64]
 Sections: TypeAlias = dict[int, NDArray[Any]]
 
 # The header: what stands in word 0, 1, 2 ...; `*_AT` are positions in the array.
-(KIND, FEATURES, GROUPS, TRANSFORM, COLUMNS, COLUMNS_AT, BASE_AT) = range(7)
-(TREES, TREES_AT, NODES, NODES_AT, CATEGORIES_AT, BITS_AT, WEIGHTS_AT) = range(7, 14)
+(KIND, FEATURES, GROUPS, TRANSFORM, COLUMNS, COLUMNS_AT, BASE_AT, LAST_AT) = range(8)
+(TREES, TREES_AT, NODES, NODES_AT, CATEGORIES_AT, BITS_AT, WEIGHTS_AT) = range(8, 15)
 HEADER = 16
 
 # KIND
@@ -66,9 +66,7 @@ def plan(ensemble: Ensemble, trees: range | None = None) -> Words:
     header[[FEATURES, GROUPS, TRANSFORM]] = ensemble.features, ensemble.groups, transform
     if ensemble.booster == "gblinear":
         header[KIND] = LINEAR
-        # XGBoost's linear booster begins every group with the base score of the first one.
-        base = np.full(ensemble.groups, ensemble.base_margin[0], np.float32)
-        sections: Sections = {BASE_AT: base, WEIGHTS_AT: ensemble.linear_weight.ravel()}
+        sections: Sections = {BASE_AT: ensemble.base_margin, WEIGHTS_AT: ensemble.linear_weight.ravel()}
     else:
         sections = _trees(ensemble, trees if trees is not None else range(ensemble.trees), header)
     return _joined(header, sections)
@@ -115,9 +113,14 @@ def _trees(ensemble: Ensemble, trees: range, header: Words) -> Sections:
     nodes[~leaf, 2] = compact + ensemble.default_left[order[~leaf]] * len(columns)
     nodes[:, 3] = _added(ensemble, order, tree_of + trees.start).view(np.uint32)
     about = np.stack([place[roots], depth, ensemble.tree_group[trees.start : trees.stop]], axis=1)
+    # What comes last is added to every sum: nothing changes when -0 is.
+    first, last = ensemble.base_margin, np.full(ensemble.groups, -0.0, np.float32)
+    if ensemble.base_margin_last:
+        first, last = np.zeros(ensemble.groups, np.float32), first
     sections: Sections = {
         COLUMNS_AT: columns.astype(np.uint32) if len(columns) else np.zeros(1, np.uint32),
-        BASE_AT: ensemble.base_margin,
+        BASE_AT: first,
+        LAST_AT: last,
         TREES_AT: about.astype(np.uint32).ravel(),
         NODES_AT: np.concatenate([np.zeros(NODE, np.uint32), nodes.ravel()]),
     }

@@ -1,22 +1,22 @@
 """Margins to predictions: what each objective does with the sum of a row.
 
 Rule: the same operations in the same precision and order as XGBoost, so that no bit differs. XGBoost calls
-the C library's `expf`; NumPy's own exponential rounds some values differently, so the same C function is
-called here, and by the kernels.
+the C library's `expf`, and for survival:aft alone `exp` in double precision; NumPy's own exponential rounds
+some values differently, so the same C functions are called here, and by the kernels.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-IDENTITY, SIGMOID, EXPONENTIAL, HINGE, LABEL, PROBABILITIES = range(6)
+IDENTITY, SIGMOID, EXPONENTIAL, DOUBLE_EXPONENTIAL, HINGE, LABEL, PROBABILITIES = range(7)
 
 KNOWN: Mapping[str, int] = {
     "binary:hinge": HINGE,
@@ -35,7 +35,7 @@ KNOWN: Mapping[str, int] = {
     "reg:squarederror": IDENTITY,
     "reg:squaredlogerror": IDENTITY,
     "reg:tweedie": EXPONENTIAL,
-    "survival:aft": EXPONENTIAL,
+    "survival:aft": DOUBLE_EXPONENTIAL,
     "survival:cox": EXPONENTIAL,
 }
 """The transform of every objective that can be scored."""
@@ -61,19 +61,24 @@ def transform_of(objective: str) -> int:
 
 def transformed(margins: Floats, transform: int) -> Floats:
     """Return the predictions of margins (rows x groups): rows x groups, or rows x 1 of `LABEL`."""
-    if transform == SIGMOID:
-        exponent = np.minimum(-margins, HIGHEST)
-        sigmoid: Floats = np.float32(1) / (_expf(exponent) + np.float32(1))
-        return sigmoid
-    if transform == EXPONENTIAL:
-        return _expf(margins)
-    if transform == HINGE:
-        return (margins > 0).astype(np.float32)
-    if transform == LABEL:
-        return _highest(margins).astype(np.float32)[:, None]
-    if transform == PROBABILITIES:
-        return _softmax(margins)
-    return margins
+    functions: dict[int, Callable[[Floats], Floats]] = {
+        SIGMOID: _sigmoid,
+        EXPONENTIAL: _expf,
+        DOUBLE_EXPONENTIAL: _exp,
+        HINGE: _hinge,
+        LABEL: _label,
+        PROBABILITIES: _softmax,
+    }
+    return margins if transform == IDENTITY else functions[transform](margins)
+
+
+def _sigmoid(margins: Floats) -> Floats:
+    found: Floats = np.float32(1) / (_expf(np.minimum(-margins, HIGHEST)) + np.float32(1))
+    return found
+
+
+def _hinge(margins: Floats) -> Floats:
+    return (margins > 0).astype(np.float32)
 
 
 def _softmax(margins: Floats) -> Floats:
@@ -85,22 +90,34 @@ def _softmax(margins: Floats) -> Floats:
     return shares
 
 
-def _highest(margins: Floats) -> NDArray[np.intp]:
+def _label(margins: Floats) -> Floats:
     """The first group of the highest margin; one that is not a number is not higher than any."""
     best = np.zeros(len(margins), np.intp)
     rows = np.arange(len(margins))
     for group in range(1, margins.shape[1]):
         best = np.where(margins[:, group] > margins[rows, best], group, best)
-    return best
+    return best.astype(np.float32)[:, None]
 
 
 # None: the symbols of the process itself, which on macOS include the mathematical functions.
-_C_EXPF = ctypes.CDLL("libm.so.6" if sys.platform == "linux" else None).expf
+_MATHEMATICS = ctypes.CDLL("libm.so.6" if sys.platform == "linux" else None)
+_C_EXPF = _MATHEMATICS.expf
 _C_EXPF.argtypes = [ctypes.c_float]
 _C_EXPF.restype = ctypes.c_float
+_C_EXP = _MATHEMATICS.exp
+_C_EXP.argtypes = [ctypes.c_double]
+_C_EXP.restype = ctypes.c_double
 
 
 def _expf(values: Floats) -> Floats:
-    """Call the C library's `expf` on every value."""
-    found = map(_C_EXPF, values.ravel().tolist())
-    return np.fromiter(found, np.float32, values.size).reshape(values.shape)
+    return _of_each(_C_EXPF, values)
+
+
+def _exp(values: Floats) -> Floats:
+    return _of_each(_C_EXP, values)
+
+
+def _of_each(function: Callable[[float], float], values: Floats) -> Floats:
+    """Call a C function on every value, and round what it returns to float32."""
+    found = np.fromiter(map(function, values.ravel().tolist()), np.float64, values.size)
+    return found.astype(np.float32).reshape(values.shape)

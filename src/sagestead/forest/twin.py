@@ -39,12 +39,13 @@ class Twin:
             weights = _section(floats, header[layout.WEIGHTS_AT], (self._width + 1) * groups)
             self._weights = weights.reshape(self._width + 1, groups)
             return
+        self._last = _section(floats, header[layout.LAST_AT], groups)
         trees = _section(plan, header[layout.TREES_AT], header[layout.TREES] * layout.TREE)
         root, depth, group = trees.reshape(-1, layout.TREE).T.astype(np.int64)
         # Deepest first: the trees that still walk are always the first ones.
-        self._deepest_first = np.argsort(-depth, kind="stable")
-        self._back = np.argsort(self._deepest_first)
-        self._root = root[self._deepest_first][:, None]
+        deepest_first = np.argsort(-depth, kind="stable")
+        self._back = np.argsort(deepest_first)
+        self._root = root[deepest_first]
         steps = np.arange(1, depth.max(initial=0) + 1)
         self._walking = [int(count) for count in (depth[None, :] >= steps[:, None]).sum(axis=1)]
         self._trees_of = [np.flatnonzero(group == each) for each in range(groups)]
@@ -90,38 +91,40 @@ class Twin:
 
     def _leaves(self, rows: Floats) -> Floats:
         """Walk all trees and add what their leaves say, in the order of trees."""
-        values = self._prepared(rows)
-        node = self._walk(values, len(rows))
-        added = self._added[node][self._back]
-        sums = np.empty((len(rows), len(self._base)), np.float32)
-        for group, trees in enumerate(self._trees_of):
-            column = np.empty((len(trees) + 1, len(rows)), np.float32)
+        count, trees = len(rows), len(self._root)
+        leaf = self._walk(self._prepared(rows), count)
+        added = self._added[leaf].reshape(trees, count)[self._back]
+        sums = np.empty((count, len(self._base)), np.float32)
+        for group, own in enumerate(self._trees_of):
+            column = np.empty((len(own) + 1, count), np.float32)
             column[0] = self._base[group]
-            column[1:] = added if len(trees) == len(added) else added[trees]
+            column[1:] = added if len(own) == trees else added[own]
             # `accumulate` adds one after another; `sum` would add in pairs.
-            sums[:, group] = np.add.accumulate(column, axis=0)[-1]
+            sums[:, group] = np.add.accumulate(column, axis=0)[-1] + self._last[group]
         return sums
 
     def _prepared(self, rows: Floats) -> Floats:
         """Return each row's used columns twice, as `layout` says, all in one flat array."""
-        count, half = len(rows), len(self._columns)
-        there = int(np.searchsorted(self._columns, rows.shape[1]))
-        values = np.full((count, 2 * half), np.nan, np.float32)
-        values[:, :there] = rows[:, self._columns[:there]]
-        values[:, half:] = np.where(np.isnan(values[:, :half]), np.float32(-np.inf), values[:, :half])
-        return values.ravel()
+        there = int(self._columns.searchsorted(rows.shape[1]))
+        used = rows[:, self._columns[:there]]
+        if there < len(self._columns):
+            absent = np.full((len(rows), len(self._columns) - there), np.nan, np.float32)
+            used = np.concatenate([used, absent], axis=1)
+        lowest = np.where(np.isnan(used), np.float32(-np.inf), used)
+        return np.concatenate([used, lowest], axis=1).ravel()
 
     def _walk(self, values: Floats, rows: int) -> Ints:
-        """Return the leaf that each tree (deepest first) leads each row to: trees x rows."""
-        row_at = np.arange(rows) * self._width
-        node = np.repeat(self._root, rows, axis=1)
+        """Return the leaf that each tree (deepest first) leads each row to: trees x rows, flat."""
+        node = np.repeat(self._root, rows)
+        row_at = np.tile(np.arange(rows) * self._width, len(self._root)) if rows > 1 else None
         for walking in self._walking:
-            here = node[:walking]
-            value = values.take(self._place.take(here) + row_at)
-            left = value < self._threshold.take(here)
+            here = node[: walking * rows]
+            place = self._place[here]
+            value = values[place if row_at is None else place + row_at[: len(here)]]
+            left = value < self._threshold[here]
             if self._kind == layout.CATEGORICAL:
                 left = np.where(self._set_words[here] > 0, self._outside(here, value), left)
-            node[:walking] = self._right.take(here) - left
+            np.subtract(self._right[here], left, out=here)
         return node
 
     def _outside(self, node: Ints, value: Floats) -> NDArray[np.bool_]:
