@@ -251,7 +251,10 @@ class Engine(Protocol):
 
 
 class Logs(Protocol):
-    """Log streams. Law: events of a stream keep their order; sequence numbers have no gaps."""
+    """Log streams. Law: events of a stream keep their order; sequence numbers have no gaps.
+
+    The oldest events of a very long stream may be gone.
+    """
 
     def append(self, stream: LogStream, messages: Sequence[str], now: float) -> None:
         """Add lines (tabs already written as `#011`), making the stream if need be."""

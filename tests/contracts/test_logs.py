@@ -39,6 +39,15 @@ class TestSqlLogs:
         assert [event.message for event in logs.events(STREAM, 0, 9, 1000, 2500)] == ["one", "two"]
         assert [event.message for event in logs.last(STREAM, 2)] == ["two", "three é"]
 
+    def test_a_long_stream_keeps_its_newest_lines(self, database: Database) -> None:
+        logs, other = SqlLogs(database, kept=3), replace(STREAM, stream="other")
+        logs.append(other, ["untouched"], 1.0)
+        for number in range(4):
+            logs.append(STREAM, [f"{number}a", f"{number}b"], 1.0)
+        found = logs.events(STREAM, 0, 10, None, None)
+        assert [(event.sequence, event.message) for event in found] == [(5, "2b"), (6, "3a"), (7, "3b")]
+        assert [event.message for event in logs.events(other, 0, 10, None, None)] == ["untouched"]
+
     def test_times_that_no_database_holds_are_only_far_away(self, logs: Logs) -> None:
         logs.append(STREAM, ["one"], 1.0)
         assert logs.events(STREAM, 0, 10, 10**30, None) == []

@@ -13,14 +13,18 @@ from sagestead.domain.logs import LogEvent, LogStream, StreamSummary
 from sagestead.store.database import Database
 from sagestead.store.tables import log_events, log_streams
 
+KEPT_LINES = 100_000
+"""A stream keeps its newest lines, so many; older ones go when new ones come."""
+
 _LARGEST = 2**63 - 1
 
 
 class SqlLogs:
     """`Logs` on a `Database`. The last lines before a power loss may be lost, the last ones first."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kept: int = KEPT_LINES) -> None:
         self._database = database
+        self._kept = kept
 
     def append(self, stream: LogStream, messages: Sequence[str], now: float) -> None:
         """Add lines (tabs already written as `#011`), making the stream if need be."""
@@ -37,6 +41,9 @@ class SqlLogs:
                 for index, message in enumerate(messages)
             ]
             connection.execute(sa.insert(log_events), events)
+            if row.events > self._kept:
+                old = log_events.c.sequence < row.events - self._kept
+                connection.execute(sa.delete(log_events).where(log_events.c.stream_id == row.id, old))
 
     def groups(self, account: str, region: str, prefix: str) -> list[str]:
         """Return group names by name."""

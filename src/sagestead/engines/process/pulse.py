@@ -52,7 +52,9 @@ class Pulse:
         self._instances = instances
         self._hung = hung
         self._selector = selectors.DefaultSelector()
-        self._closing = threading.Event()
+        self._wake, self._waker = socket.socketpair()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine-pulse", daemon=True)
 
     def start(self) -> None:
@@ -61,32 +63,41 @@ class Pulse:
 
     def close(self) -> None:
         """Ask no more."""
-        self._closing.set()
+        self._closing = True
+        self._waker.send(b"\0")
         self._thread.join()
         for key in list(self._selector.get_map().values()):
             self._let_go(key)
         self._selector.close()
+        self._waker.close()
 
     def _run(self) -> None:
-        while not self._closing.wait(self._silence / PINGS):
-            try:
-                self._hear()
-                self._ask()
-            except Exception:  # noqa: BLE001 - the pulse goes on, whatever the machine's trouble
-                _LOG.exception("instances could not be asked; trying again")
+        ask_at = time.monotonic() + self._silence / PINGS
+        while not self._closing:
+            for key, _ in self._selector.select(max(0.0, ask_at - time.monotonic())):
+                if key.data is not None:
+                    self._let_go(key)  # it answered, or left
+            if time.monotonic() >= ask_at:
+                ask_at = time.monotonic() + self._silence / PINGS
+                try:
+                    self._report()
+                    self._ask()
+                except Exception:  # noqa: BLE001 - the pulse goes on, whatever the machine's trouble
+                    _LOG.exception("instances could not be asked; trying again")
 
-    def _hear(self) -> None:
-        """Let go of those that answered or left; report those that are silent for too long."""
-        for key, _ in self._selector.select(0):
-            self._let_go(key)
+    def _pending(self) -> list[selectors.SelectorKey]:
+        return [key for key in self._selector.get_map().values() if key.data is not None]
+
+    def _report(self) -> None:
+        """Report those that are silent for too long."""
         latest = time.monotonic() - self._silence
-        for key in list(self._selector.get_map().values()):
+        for key in self._pending():
             if key.data.since <= latest:
                 self._let_go(key)
                 self._hung(key.data.run)
 
     def _ask(self) -> None:
-        asked = {key.data.run for key in self._selector.get_map().values()}
+        asked = {key.data.run for key in self._pending()}
         for run, address in self._instances():
             if run not in asked and (connection := _ping(address)) is not None:
                 self._selector.register(connection, selectors.EVENT_READ, _Asked(run, time.monotonic()))
