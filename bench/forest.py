@@ -2,7 +2,7 @@
 
 python bench/forest.py [--seconds 0.3]
 
-Microseconds a row, best of five, one thread, 41 columns; `same_bits` says that every answer was XGBoost's.
+Microseconds a row, the best of thirty measurements, one thread, 41 columns; `same_bits` says that every answer was XGBoost's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sagestead.forest.twin import Twin
 COLUMNS = 41
 FORESTS = ((100, 6), (500, 8))
 ROWS = (1, 10, 100, 1000)
-REPEATS = 5
+REPEATS = 30
 
 Floats = NDArray[np.float32]
 
