@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from xgboost import Booster, DMatrix
 
+from sagestead.algorithms.xgboost.serving import load
 from sagestead.algorithms.xgboost.training import train
 from sagestead.domain.metrics import built_in_metric_definitions, extract
+from sagestead.worker.contract import Invocation
 from sagestead.worker.layout import Layout
 
 HOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
@@ -201,6 +203,31 @@ def test_groups_are_not_divided_into_folds(job: Job, channels: list[str]) -> Non
         "text/libsvm",
     )
     assert failure(layout).startswith("ClientError: Hyperparameter _kfold: data with groups (qid)")
+
+
+@pytest.mark.parametrize(("tag", "base", "columns"), [("1.7-1", 1, 3), ("3.0-5", 1, 2), ("3.0-5", 0, 2)])
+def test_whoever_counts_columns_from_1_is_understood_in_requests_too(
+    job: Job, tag: str, base: int, columns: int
+) -> None:
+    rows = [(n % 2, f"{base}:{n % 2} {base + 1}:{n}") for n in range(20)]
+    text = "".join(f"{label} {features}\n" for label, features in rows)
+    layout = job(
+        {"num_round": "5", "objective": "binary:logistic", "min_child_weight": "0"},
+        {"train": text, "validation": text},
+        "text/libsvm",
+    )
+    assert train(layout, image(tag), 1) == 0
+    assert booster(layout.model / "xgboost-model").num_features() == columns
+    body = "\n".join(features for _, features in rows).encode()
+    answer = load(layout.model, image(tag), {}).invoke(Invocation(body, "text/libsvm"))
+    scores = [float(line) for line in answer.body.decode().split()]
+    assert [score > 0.5 for score in scores] == [label == 1 for label, _ in rows]
+
+
+def test_both_channels_count_columns_alike(job: Job) -> None:
+    channels = {"train": "1 1:1\n0 1:0\n", "validation": "1 0:1\n"}
+    message = failure(job({"num_round": "1"}, channels, "text/libsvm"), "3.0-5")
+    assert "validation names column 0, but the training data counts its columns from 1" in message
 
 
 def test_a_column_number_beyond_reason_is_refused(job: Job) -> None:

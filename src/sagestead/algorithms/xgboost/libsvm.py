@@ -1,12 +1,13 @@
 """LIBSVM text: `label[:weight] [qid:group] index:value …`, one example a line (spec: xgboost-builtin.md 2.2).
 
-Rule: indices are columns as written, from 0 on. Text after `#` is a comment.
+Rule: indices are columns as written, from 0 on; whoever counts from 1 has a first column without values,
+until `without_first_column` takes it away. Text after `#` is a comment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +41,16 @@ def read_libsvm(files: Sequence[Path]) -> Examples:
         weights=None if np.isnan(weights).all() else as_float32(np.nan_to_num(weights, nan=1.0)),
         groups=None if (groups < 0).all() else groups.astype(np.uint32),
     )
+
+
+def counts_from_one(data: Examples) -> bool:
+    """Say whether the first column has no values, though others have."""
+    return data.features.nnz > 0 and bool(data.features.indices.min() >= 1)
+
+
+def without_first_column(data: Examples) -> Examples:
+    """Return the examples with every column moved to the place before it."""
+    return replace(data, features=data.features[:, 1:])
 
 
 @dataclass(frozen=True, slots=True)

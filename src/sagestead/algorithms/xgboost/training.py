@@ -31,6 +31,7 @@ from sagestead.algorithms.xgboost.folds import cross_validate
 from sagestead.algorithms.xgboost.formats import Format
 from sagestead.algorithms.xgboost.hyperparameters import validate
 from sagestead.algorithms.xgboost.job import Job, read_job
+from sagestead.algorithms.xgboost.libsvm import counts_from_one, without_first_column
 from sagestead.algorithms.xgboost.reading import read_examples
 from sagestead.algorithms.xgboost.report import say
 from sagestead.algorithms.xgboost.rounds import Checkpoints, IntermediateModel
@@ -156,16 +157,32 @@ def _read(task: _Task) -> tuple[Examples, Examples | None]:
         say(f"Hyperparameter csv_weights=1 has no effect: the data is {task.data_format}, not CSV.")
         weighted = False
     train_data = read_examples(channel_files(task.layout, "train"), task.data_format, weights=weighted)
+    from_one = _detects_base(task) and counts_from_one(train_data)
+    if from_one:
+        say("No column 0 is named: columns are counted from 1.")
+        train_data = without_first_column(train_data)
     say(f"Train matrix has {train_data.rows} rows and {train_data.columns} columns")
     _check_size(task.settings, train_data)
     if "validation" not in task.job.channels:
         return train_data, None
     validation_data = read_examples(channel_files(task.layout, "validation"), task.data_format, weights=False)
+    if from_one:
+        if not counts_from_one(validation_data):
+            raise UserFault(
+                f"The data in {container_path('validation')} names column 0, but the training data counts "
+                "its columns from 1."
+            )
+        validation_data = without_first_column(validation_data)
     if weighted and validation_data.columns == train_data.columns + 1:
         features = validation_data.features
         validation_data = replace(validation_data, features=features[:, 1:], weights=features[:, 0])
     say(f"Validation matrix has {validation_data.rows} rows")
     return train_data, _as_wide(validation_data, train_data.columns)
+
+
+def _detects_base(task: _Task) -> bool:
+    """Say whether the image finds out if columns are counted from 0 or 1, as it does for requests."""
+    return task.data_format == "libsvm" and task.image.at_least("3.0-5")
 
 
 def _check_size(settings: Mapping[str, Any], data: Examples) -> None:
