@@ -162,6 +162,15 @@ def test_headers_that_are_not_obeyed_are_named(s3: Client, bucket: str, header: 
     assert next(iter(header)).rpartition("-")[2] in refusal.sentence
 
 
+def test_a_customers_key_fits_no_object(s3: Client, bucket: str) -> None:
+    s3("PUT", f"{bucket}/k", b"x")
+    header = {"x-amz-server-side-encryption-customer-algorithm": "AES256"}
+    refusal = s3.refusal("GET", f"{bucket}/k", b"", **header)
+    assert (refusal.status, refusal.code) == (400, "InvalidRequest")
+    assert "customer-algorithm" in refusal.sentence
+    assert s3.code("HEAD", f"{bucket}/k", b"", **header) == (400, "InvalidRequest")
+
+
 def test_defaults_that_can_be_read(s3: Client, bucket: str) -> None:
     assert s3("GET", f"{bucket}?acl").texts("AccessControlList/Grant/Permission") == ["FULL_CONTROL"]
     assert s3("GET", f"{bucket}?versioning").texts("Status") == []

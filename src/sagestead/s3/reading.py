@@ -116,7 +116,13 @@ def _excerpt(request: S3Request, bucket: Bucket, version: Version, segments: Seq
 
 
 def _check_not_written(request: S3Request) -> None:
-    """Refuse the header of a write, as S3 does."""
+    """Refuse the headers of a write and of a customer's key, as S3 does."""
+    for name, _ in request.headers(f"{ENCRYPTION}-customer-"):
+        raise Refusal(
+            "The encryption parameters are not applicable to this object: it is stored without a customer's "
+            f"key. Leave {name} out.",
+            code="InvalidRequest",
+        )
     if request.header(ENCRYPTION) is not None:
         raise argument(ENCRYPTION, request.header(ENCRYPTION) or "", "left out when reading")
 
