@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -212,3 +213,22 @@ def test_a_busy_connection_gets_its_next_answer_while_the_door_closes() -> None:
     answer = uvloop.run(run())
     assert statuses(answer) == [200]
     assert b"Connection: close" in answer
+
+
+def test_who_waits_when_the_door_closes_is_let_in_and_answered() -> None:
+    async def run() -> list[bytes]:
+        async with door() as (front, port):
+            waiting = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(50)]
+            for client in waiting:  # nobody has been accepted yet: the loop did not run
+                client.sendall(GET)
+            draining = asyncio.create_task(front.drain(5))
+            answers = await asyncio.gather(*(asyncio.to_thread(read_all, client) for client in waiting))
+            await draining
+            return answers
+
+    assert [statuses(answer) for answer in uvloop.run(run())] == [[200]] * 50
+
+
+def read_all(client: socket.socket) -> bytes:
+    with client, client.makefile("rb") as stream:
+        return stream.read()

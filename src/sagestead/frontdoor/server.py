@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from sagestead.wire.http import App
 
 FAREWELL = 0.5
 """Seconds that a client may take to answer TLS's closing alert; idle clients often never read it."""
+
+ADMISSION = 0.02
+"""Seconds in which those who were waiting when the door began to close are let in."""
 
 LULL = 0.25
 """Seconds without a request after which a connection is closed while draining: a busy client's next request
@@ -64,9 +68,8 @@ class FrontDoor:
     async def drain(self, seconds: float) -> None:
         """Stop listening, let answers under way end (at most `seconds`), then close everything."""
         self.draining = True
-        await asyncio.sleep(0)  # takes in who has been waiting; closing the socket would reset them
         if self._server is not None:
-            self._server.close()
+            await self._stop_listening(self._server)
         deadline = self.clock() + seconds
         while self.connections and self.clock() < deadline:
             for connection in list(self.connections):
@@ -77,6 +80,17 @@ class FrontDoor:
         for connection in list(self.connections):
             if connection.transport is not None:
                 connection.transport.abort()
+
+    async def _stop_listening(self, server: asyncio.Server) -> None:
+        """Close the sockets when nobody waits there: closing them would reset who does.
+
+        A waiting line of length 0 makes newcomers ask again a second later, and find the socket closed.
+        """
+        for listening in server.sockets:
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                same.listen(0)
+        await asyncio.sleep(ADMISSION)
+        server.close()
 
     def new_id(self) -> str:
         """Return a fresh request id: a version 4 UUID."""
