@@ -225,6 +225,8 @@ def test_whoever_counts_columns_from_1_is_understood_in_requests_too(
 
 
 def test_both_channels_count_columns_alike(job: Job) -> None:
+    channels = {"train": "1 1:1\n0 1:0\n", "validation": "1\n0\n"}
+    assert train(job({"num_round": "1"}, channels, "text/libsvm"), image("3.0-5"), 1) == 0
     channels = {"train": "1 1:1\n0 1:0\n", "validation": "1 0:1\n"}
     message = failure(job({"num_round": "1"}, channels, "text/libsvm"), "3.0-5")
     assert "validation names column 0, but the training data counts its columns from 1" in message

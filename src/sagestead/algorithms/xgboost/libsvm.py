@@ -43,9 +43,9 @@ def read_libsvm(files: Sequence[Path]) -> Examples:
     )
 
 
-def counts_from_one(data: Examples) -> bool:
-    """Say whether the first column has no values, though others have."""
-    return data.features.nnz > 0 and bool(data.features.indices.min() >= 1)
+def names_column_0(data: Examples) -> bool:
+    """Say whether any line names column 0."""
+    return bool((data.features.indices == 0).any())
 
 
 def without_first_column(data: Examples) -> Examples:
