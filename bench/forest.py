@@ -2,7 +2,8 @@
 
 python bench/forest.py [--seconds 0.3]
 
-Microseconds a row, the best of thirty measurements, one thread, 41 columns; `same_bits` says that every answer was XGBoost's.
+Microseconds a row on one thread, the best of thirty measurements; 41 columns. `same_bits` says that every
+answer was exactly that of XGBoost.
 """
 
 from __future__ import annotations
