@@ -1,6 +1,6 @@
 """How the service's processes log: one line an event, in the data folder; warnings also on standard error.
 
-Rule: secrets are never passed to a logger; request bodies are never logged.
+Rule: secrets are never passed to a logger; request bodies are never logged; logging never raises.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ def start_logging(process: str, file: Path) -> None:
         f"%(asctime)s.%(msecs)03dZ %(levelname)s {process} %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     line.converter = _utc
-    to_file = WatchedFileHandler(file, delay=True)
+    to_file = _ToFile(file, delay=True)
     to_file.setFormatter(line)
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setLevel(logging.WARNING)
@@ -29,6 +30,17 @@ def start_logging(process: str, file: Path) -> None:
     root.setLevel(logging.INFO)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     sys.excepthook = _record_end
+
+
+class _ToFile(WatchedFileHandler):
+    """Writes to the log file; on a full disk the terminal alone is told, and whoever logs goes on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # the file could not be opened again
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Say nothing: the terminal's handler gets the same record."""
 
 
 class _OneLine(logging.Formatter):

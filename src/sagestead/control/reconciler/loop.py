@@ -40,6 +40,9 @@ MOST_UNDER_WAY = 10_000
 HORIZON_SECONDS = 100 * 86400.0
 WAIT_SECONDS = 0.02
 SWEEP_SECONDS = 5.0
+SWEEP_PAUSE = 4
+"""So many times as long as a sweep took nothing is swept, so that many changes at once cost little."""
+
 ALARM_SECONDS = 0.25
 
 _log = logging.getLogger(__name__)
@@ -118,12 +121,15 @@ class Reconciler:
         carrier.join()
 
     def _loop(self, stopping: threading.Event, pool: ThreadPoolExecutor) -> None:
-        revision, swept = -1, 0.0
+        revision, is_news, pause, swept = -1, True, 0.0, 0.0
         while not stopping.is_set():
             try:
-                if self._engine.changed(WAIT_SECONDS) or self._clock() >= swept + SWEEP_SECONDS:
-                    swept = self._clock()
+                is_news = self._engine.changed(WAIT_SECONDS) or is_news
+                begun = self._clock()
+                if begun >= swept + (pause if is_news else SWEEP_SECONDS):
                     self._sweep()
+                    is_news, swept = False, self._clock()
+                    pause = SWEEP_PAUSE * (swept - begun)
                 self._deliver_pokes()
                 before, revision = revision, self._resources.revision()
                 if revision != before or self._is_time():
