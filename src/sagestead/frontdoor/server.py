@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import ssl
 import time
@@ -17,8 +18,8 @@ from sagestead.wire.http import App
 FAREWELL = 0.5
 """Seconds that a client may take to answer TLS's closing alert; idle clients often never read it."""
 
-ADMISSION = 0.02
-"""Seconds in which those who were waiting when the door began to close are let in."""
+ADMISSION = 1.0
+"""Seconds in which all who were waiting when the door began to close are let in."""
 
 LULL = 0.25
 """Seconds without a request after which a connection is closed while draining: a busy client's next request
@@ -86,10 +87,14 @@ class FrontDoor:
 
         A waiting line of length 0 makes newcomers ask again a second later, and find the socket closed.
         """
+        waiting = select.poll()
         for listening in server.sockets:
+            waiting.register(listening.fileno(), select.POLLIN)
             with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
                 same.listen(0)
-        await asyncio.sleep(ADMISSION)
+        deadline = self.clock() + ADMISSION
+        while waiting.poll(0) and self.clock() < deadline:  # noqa: ASYNC110 - nobody tells when the line is empty
+            await asyncio.sleep(0.001)
         server.close()
 
     def new_id(self) -> str:
