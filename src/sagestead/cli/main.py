@@ -12,6 +12,7 @@ from sagestead.cli.doctor import doctor
 from sagestead.cli.down import down
 from sagestead.cli.env import env
 from sagestead.cli.keys import keys
+from sagestead.cli.model import model
 from sagestead.cli.status import status
 from sagestead.cli.up import up
 
@@ -38,3 +39,4 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(down)
 app.add_typer(keys, name="keys")
+app.add_typer(model, name="model")

@@ -154,12 +154,19 @@ class _Machine:
         elif function is Name.BYTES and len(arguments) == 1 and type(arguments[0]) is bytes:
             self.stack.append(arguments[0])
         elif function in (Name.BYTES, Name.ENCODE) and _is_latin(arguments):
-            self.bytes_left -= len(arguments[0])
-            if self.bytes_left < 0:
-                raise Malformed("its pickle makes more bytes than it has")
-            self.stack.append(arguments[0].encode("latin-1"))
+            self.stack.append(self.encoded(arguments[0]))
         else:
             raise Malformed("its pickle makes a call that no pickled Booster makes")
+
+    def encoded(self, text: str) -> bytes:
+        """Return the bytes that a text stands for, as long as the file is not made to grow by it."""
+        self.bytes_left -= len(text)
+        if self.bytes_left < 0:
+            raise Malformed("its pickle makes more bytes than it has")
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError:
+            raise Malformed("its pickle holds a text that stands for no bytes") from None
 
     def new(self) -> None:
         """Push a new Booster."""
