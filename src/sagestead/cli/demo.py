@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import IO, Annotated
+from types import FrameType
+from typing import IO, Annotated, NoReturn
 
 import typer
 from rich.progress import (
@@ -42,6 +43,7 @@ def demo(
 ) -> None:
     """Train, register, transform, deploy, predict, compare and delete, on real data."""
     begun = time.perf_counter()
+    signal.signal(signal.SIGTERM, _end)
     interpreter = python or sdk_environment()
     with tempfile.TemporaryDirectory(prefix="sagestead-demo-") as place:
         work = Path(place) / "work"
@@ -54,6 +56,12 @@ def demo(
         refuse(f"The tutorial ended with code {code}; its messages are above.")
     seconds = time.perf_counter() - begun
     console.print(Text.assemble(("Done", "bold green"), f" in {seconds:.1f} s; nothing is left behind."))
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by way of every `finally`, so that the server ends too."""
+    del frame
+    raise SystemExit(128 + number)
 
 
 def sdk_environment() -> Path:
@@ -107,10 +115,13 @@ def tutorial(python: Path, work: Path, environment: dict[str, str]) -> int:
             stderr=errors,
             text=True,
         )
-        if process.stdout is None:
-            return 1
-        show(process.stdout)
-        code = process.wait()
+        try:
+            assert process.stdout is not None  # noqa: S101 - a pipe, as asked for
+            show(process.stdout)
+        finally:
+            if sys.exc_info()[0] is not None:
+                process.terminate()
+            code = process.wait()
     if code != 0:
         console.print((work / "errors").read_text(), soft_wrap=True)
     return code
