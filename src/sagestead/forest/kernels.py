@@ -4,8 +4,8 @@
 Rule: importing this module needs Numba and may compile for seconds, so only `compiling` imports it. A kernel
 holds no lock while it runs, allocates a few kilobytes, trusts its plan as `layout` made it, and checks rows.
 
-One row is walked down four trees at a time and many rows four at a time down one tree, so that four loads
-are under way at once; a step has no branch.
+A single row is walked down four trees at a time, and many rows eight at a time down one tree, so that several
+loads are under way at once; a step has no branch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 Number: TypeAlias = Any
 """A machine number; Numba infers which."""
 
-_TOGETHER = 4
+_TOGETHER = 8
 _BLOCK = 16
 _BLOCK_VALUES = 1 << 14
 _expf: Any = types.ExternalFunction("expf", types.float32(types.float32))
@@ -160,7 +160,7 @@ def _walk_row(words: Words, floats: Floats, buffer: Floats, at: Number, sums: Fl
 def _walk_block(
     words: Words, floats: Floats, buffer: Floats, width: Number, sums: Floats, first: Number, last: Number
 ) -> None:
-    """Add all trees to the sums of some rows, four rows at a time."""
+    """Add all trees to the sums of some rows, eight rows at a time."""
     nodes = np.uintp(words[NODES_AT])
     added = nodes + np.uintp(3)
     for tree in range(np.uintp(words[TREES])):
@@ -168,28 +168,27 @@ def _walk_block(
         root = np.uintp(words[about])
         depth = words[about + np.uintp(1)]
         group = words[about + np.uintp(2)]
-        row = first
         at = np.uintp(0)
-        while row + _TOGETHER <= last:
-            a = b = c = d = root
+        for row in range(first, last, _TOGETHER):
+            a = b = c = d = e = f = g = h = root
             for _ in range(depth):
                 a = _step(words, floats, nodes, a, buffer, at)
                 b = _step(words, floats, nodes, b, buffer, at + width)
                 c = _step(words, floats, nodes, c, buffer, at + np.uintp(2) * width)
                 d = _step(words, floats, nodes, d, buffer, at + np.uintp(3) * width)
+                e = _step(words, floats, nodes, e, buffer, at + np.uintp(4) * width)
+                f = _step(words, floats, nodes, f, buffer, at + np.uintp(5) * width)
+                g = _step(words, floats, nodes, g, buffer, at + np.uintp(6) * width)
+                h = _step(words, floats, nodes, h, buffer, at + np.uintp(7) * width)
             sums[row, group] += floats[added + a * NODE]
             sums[row + 1, group] += floats[added + b * NODE]
             sums[row + 2, group] += floats[added + c * NODE]
             sums[row + 3, group] += floats[added + d * NODE]
-            row += _TOGETHER
-            at += np.uintp(4) * width
-        while row < last:
-            a = root
-            for _ in range(depth):
-                a = _step(words, floats, nodes, a, buffer, at)
-            sums[row, group] += floats[added + a * NODE]
-            row += 1
-            at += width
+            sums[row + 4, group] += floats[added + e * NODE]
+            sums[row + 5, group] += floats[added + f * NODE]
+            sums[row + 6, group] += floats[added + g * NODE]
+            sums[row + 7, group] += floats[added + h * NODE]
+            at += np.uintp(_TOGETHER) * width
 
 
 @_inner
@@ -220,14 +219,16 @@ def _sum_trees(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None
             _prepare(words, rows, row, buffer, (row - first) * width)
             for group in range(groups):
                 sums[row, group] = floats[base_at + group]
+        together = first
         if words[KIND] == CATEGORICAL:
             for row in range(first, last):
                 _walk_categories(words, floats, buffer, np.uintp((row - first) * width), sums, row)
-        elif last - first < _TOGETHER:
-            for row in range(first, last):
-                _walk_row(words, floats, buffer, np.uintp((row - first) * width), sums, row)
-        else:
-            _walk_block(words, floats, buffer, np.uintp(width), sums, first, last)
+            together = last
+        elif last - first >= _TOGETHER:
+            together = last - (last - first) % _TOGETHER
+            _walk_block(words, floats, buffer, np.uintp(width), sums, first, together)
+        for row in range(together, last):
+            _walk_row(words, floats, buffer, np.uintp((row - first) * width), sums, row)
         for row in range(first, last):
             for group in range(groups):
                 sums[row, group] += floats[last_at + group]
