@@ -83,7 +83,7 @@ def test_c11_all_that_is_missing_is_listed() -> None:
 def test_c24_version_2_header_points_to_version_4() -> None:
     verdict = judge(S3_GOOD.send(authorization=MALFORMED["C24-version-2"]), S3)
     assert verdict.code == "InvalidRequest"
-    assert verdict.sentence.endswith("is not supported. Please use AWS4-HMAC-SHA256.")
+    assert "is not supported. Please use AWS4-HMAC-SHA256" in verdict.sentence
 
 
 ACCEPTED = {

@@ -114,8 +114,8 @@ def unsupported(algorithm: bytes) -> Breach:
     if algorithm == b"AWS":
         return Breach(
             Fault.ALGORITHM,
-            "The authorization mechanism you have provided (signature version 2) is not supported. "
-            "Please use AWS4-HMAC-SHA256.",
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256 "
+            "instead of signature version 2.",
         )
     word = f": '{algorithm.decode()}'" if _WORD.fullmatch(algorithm) else ""
     return Breach(Fault.ALGORITHM, f"Unsupported AWS 'algorithm'{word}. Please use AWS4-HMAC-SHA256.")
