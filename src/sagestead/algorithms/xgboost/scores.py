@@ -38,11 +38,11 @@ class _Counts:
     """Per class of labels and predictions: how many were right, predicted, and there."""
 
     def __init__(self, labels: Array, predicted: Array) -> None:
-        self.classes = np.unique(np.concatenate([labels, predicted]))
-        right = predicted[predicted == labels]
+        self.classes, places = np.unique(np.concatenate([labels, predicted]), return_inverse=True)
+        true, guessed = places[: labels.size], places[labels.size :]
         self.right, self.predicted, self.there = (
-            np.array([np.count_nonzero(values == one) for one in self.classes], np.float64)
-            for values in (right, predicted, labels)
+            np.bincount(found, minlength=self.classes.size).astype(np.float64)
+            for found in (guessed[guessed == true], guessed, true)
         )
 
     def precision(self) -> Array:
