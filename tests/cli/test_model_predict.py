@@ -9,19 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 import xgboost
 from tests.forest.ensembles import FEATURES, trained
 from typer.testing import CliRunner, Result
 
-from sagestead.cli.model_predict import predict
-
-app = typer.Typer()
-app.command()(predict)
+from sagestead.cli import app
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(app, list(map(str, words)))
+    return CliRunner().invoke(app, ["model", "predict", *map(str, words)])
 
 
 def lines(result: Result) -> list[dict[str, Any]]:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from sagestead.cli.model_predict import predict
 from sagestead.cli.terminal import console, refuse
 
 if TYPE_CHECKING:
     from sagestead.forest.ensemble import Ensemble
 
 model = typer.Typer(
-    help="Model files of XGBoost, of any version: look into them, convert them.", no_args_is_help=True
+    help="Model files of XGBoost, of any version: look into them, predict, convert.", no_args_is_help=True
 )
+model.command()(predict)
 
 FileArgument = Annotated[Path, typer.Argument(help="A model file in any format of XGBoost.")]
 
