@@ -56,18 +56,18 @@ def test_the_installed_xgboost_predicts_what_the_writing_version_did(version: st
 
 def test_an_ensemble_reads_back_the_same() -> None:
     for case in cases().values():
-        for model in models(case):
-            try:
-                again = read(write(model))
-            except ModelRefused:
-                assert (case.version, case.name) == ("0.72.1", "reg-tweedie")
-                continue
-            assert again.format == "UBJSON"
-            assert again.trees_used == model.trees_used
-            for field in fields(Ensemble):
-                one, two = getattr(model, field.name), getattr(again, field.name)
-                if field.name not in SAID:
-                    assert np.array_equal(one, two) if isinstance(one, np.ndarray) else one == two, field.name
+        model = models(case)[0]
+        try:
+            again = read(write(model))
+        except ModelRefused:
+            assert (case.version, case.name) == ("0.72.1", "reg-tweedie")
+            continue
+        assert again.format == "UBJSON"
+        assert again.trees_used == model.trees_used
+        for field in fields(Ensemble):
+            one, two = getattr(model, field.name), getattr(again, field.name)
+            if field.name not in SAID:
+                assert np.array_equal(one, two) if isinstance(one, np.ndarray) else one == two, field.name
 
 
 def test_a_margin_without_a_base_score_is_refused() -> None:
