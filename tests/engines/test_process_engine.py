@@ -360,7 +360,7 @@ def test_workers_outlive_control_but_not_the_supervisor(tmp_path: Path, *, super
 
 
 def test_an_instance_that_answers_no_more_is_ended_and_a_job_is_left_alone(tmp_path: Path) -> None:
-    with started(tmp_path, silence=1.0) as engine:
+    with started(tmp_path, silence=3.0) as engine:
         for run_id in ("endpoint/hung", "endpoint/well"):
             engine.ensure(run_id, spec())
             until(engine, run_id, RunPhase.READY)

@@ -14,12 +14,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Kind, Resource
 from sagestead.planning.streams import data_stream, stream_of
 from sagestead.ports import Clock, Engine, Logs
+from sagestead.worker.run_folder import read_part
 
 LONGEST_LINE = 32 * 1024
 CHUNK = 256 * 1024
@@ -201,24 +203,10 @@ class LogAgent:
     def _tails(self, owner: Resource, run_id: str) -> list[Tail]:
         folder = self._engine.folder(run_id)
 
-        def main(offset: int, limit: int) -> bytes:
-            return self._engine.log(run_id, offset, limit)
-
         stream = stream_of(owner, run_id, instance_of(folder))
+        main = partial(self._engine.log, run_id)
         tails = [Tail(main, folder / "log.carried", stream, self._logs, self._clock)]
         if owner.key.kind is Kind.TRANSFORM_JOB:
-            read, beside = _reader(folder / "data-log"), data_stream(stream)
+            read, beside = partial(read_part, folder / "data-log"), data_stream(stream)
             tails.append(Tail(read, folder / "data-log.carried", beside, self._logs, self._clock))
         return tails
-
-
-def _reader(path: Path) -> Read:
-    def read(offset: int, limit: int) -> bytes:
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                return file.read(limit)
-        except FileNotFoundError:
-            return b""
-
-    return read

@@ -112,3 +112,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def read_part(path: Path, offset: int, limit: int) -> bytes:
+    """Return up to `limit` bytes of a growing file from `offset`; cheap when there are none, or no file."""
+    try:
+        if path.stat().st_size <= offset:
+            return b""
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limit)
+    except FileNotFoundError:
+        return b""

@@ -23,7 +23,7 @@ from sagestead.engines.process.places import Places
 from sagestead.engines.process.pulse import SILENCE_SECONDS, Pulse
 from sagestead.engines.process.watch import Watch
 from sagestead.ports import Clock
-from sagestead.worker.run_folder import RunFolder, read_json, write_json
+from sagestead.worker.run_folder import RunFolder, read_json, read_part, write_json
 
 _FORGET_SECONDS = 10.0
 _LEFT_OVER = ("ready", "failure", "exit", "interrupted", "stop", "transform_result")
@@ -129,12 +129,7 @@ class ProcessEngine:
 
     def log(self, run_id: str, offset: int, limit: int) -> bytes:
         """Return up to `limit` bytes of the run's output from `offset`."""
-        try:
-            with self._places.run(run_id).log.open("rb") as log:
-                log.seek(offset)
-                return log.read(limit)
-        except FileNotFoundError:
-            return b""
+        return read_part(self._places.run(run_id).log, offset, limit)
 
     def forget(self, run_id: str) -> None:
         """Remove a run and its folder; a living one is killed first.
