@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -101,8 +102,32 @@ def test_a_cache_that_cannot_be_made_is_not_used(tmp_path: Path, monkeypatch: py
 def test_a_compiler_that_fails_leaves_the_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(compiling, "_loaded", None)
+    monkeypatch.setattr(compiling, "_tried_by", None)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-python"))
     thread = compiling.warm()
     assert thread is not None
     thread.join()
     assert compiling.kernel() is None
+    assert compiling.warm() is None, "a process tries once"
+
+
+def test_who_waits_for_another_compiler_does_not_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiling.load()  # so that what is under test only looks it up
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiling, "_loaded", None)
+    monkeypatch.setattr(compiling, "_tried_by", None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-python"))
+    folder = compiling.cache_folder()
+    assert folder is not None
+    with (folder / "compiling").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        thread = compiling.warm()
+        assert thread is not None
+        thread.join(0.05)
+        assert thread.is_alive()
+        (folder / "forest").mkdir()
+        (folder / "forest" / "kernels.score-1.py.1.nbc").touch()
+    thread.join()
+    assert compiling.kernel() is not None

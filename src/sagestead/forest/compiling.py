@@ -8,6 +8,7 @@ our source and of the versions of what compiled it; every other process reads it
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import importlib.util
@@ -30,6 +31,7 @@ _SOURCES = ("kernels.py", "layout.py", "transforms.py")
 _COMPILING_SECONDS = 300
 _loading = threading.Lock()
 _loaded: Kernel | None = None
+_tried_by: int | None = None
 
 
 def kernel() -> Kernel | None:
@@ -60,8 +62,15 @@ def load() -> Kernel | None:
 
 
 def warm() -> threading.Thread | None:
-    """Make the kernels ready in the background; returns the thread, None if nothing is to do."""
-    if _loaded is not None or not available():
+    """Make the kernels ready in the background; returns the thread, None if nothing is to do.
+
+    Each process tries once: a call costs nothing from then on, so that whoever scores may call it every time.
+    """
+    global _tried_by  # noqa: PLW0603 - a process tries once
+    if _loaded is not None or _tried_by == os.getpid():
+        return None
+    _tried_by = os.getpid()
+    if not available():
         return None
     thread = threading.Thread(target=_warm, name="kernels", daemon=True)
     thread.start()
@@ -69,21 +78,31 @@ def warm() -> threading.Thread | None:
 
 
 def _warm() -> None:
-    if not is_cached():
-        # In a process of its own: compiling would take this one's interpreter from its requests for seconds.
-        compiler = [sys.executable, "-m", "sagestead.forest.compiling"]
-        try:
-            subprocess.run(  # noqa: S603 - this very program
-                compiler,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=_COMPILING_SECONDS,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return
+    folder = cache_folder()
+    if folder is not None and not is_cached():
+        # Of all processes that want kernels one compiles, the others wait for what it leaves.
+        with (folder / "compiling").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if not is_cached() and not _compile():
+                return
     load()
+
+
+def _compile() -> bool:
+    """Compile in a process of its own: here it would take the interpreter from requests for seconds."""
+    compiler = [sys.executable, "-m", "sagestead.forest.compiling"]
+    try:
+        subprocess.run(  # noqa: S603 - this very program
+            compiler,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_COMPILING_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def is_cached() -> bool:
