@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError
 from botocore.handlers import disable_signing
 
@@ -31,15 +32,25 @@ def sagestead(*words: object) -> str:
 
 
 def test_secrets_are_nowhere_but_in_the_store(
-    tmp_path: Path, start: Start, variables_of: Callable[..., dict[str, str]], client_of: Callable[..., Any]
+    tmp_path: Path,
+    start: Start,
+    variables_of: Callable[..., dict[str, str]],
+    client_of: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = tmp_path / "data"
+    data, users_own = tmp_path / "data", "the-users-own-secret"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", users_own)
     with start(data) as process:
         environment = variables_of(data)
-        secrets = [environment["AWS_SECRET_ACCESS_KEY"], *use_everything(environment, client_of, data)]
+        secrets = [
+            users_own,
+            environment["AWS_SECRET_ACCESS_KEY"],
+            *use_everything(environment, client_of, data),
+        ]
         said = [sagestead(words, "--data", data) for words in ("status", "doctor")]
         said.append(sagestead("keys", "list", "--data", data))
         words = words_of_processes(process.pid)
+        assert users_own in words.pop(process.pid)
         assert any("zygote" in text and "HOME=" in text for text in words.values())
     held = {str(file): file.read_bytes() for file in data.rglob("*") if file.is_file()}
     holding = {

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 START_LIMIT = 30.0
 RESTART_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 HEALTHY_AFTER = 30.0
+CLIENTS_OWN = ("AWS_", "SAGEMAKER_", "SAGESTEAD_")
+"""Variables of clients: no child needs them, and the keys among them are nobody else's business."""
 
 
 class CannotStart(Exception):  # noqa: N818 - it says why, in one sentence for the terminal
@@ -168,7 +170,8 @@ class Supervisor:
 
     def _spawn(self, child: Child) -> None:
         assert self._lifeline is not None  # noqa: S101 - set by start
-        environment = {**os.environ, lifeline.VARIABLE: str(self._lifeline[0])}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(CLIENTS_OWN)}
+        environment[lifeline.VARIABLE] = str(self._lifeline[0])
         child.process = subprocess.Popen(  # noqa: S603 - our own modules
             child.command,
             stdin=subprocess.PIPE,
@@ -215,14 +218,13 @@ class Supervisor:
         )
 
     def run(self) -> None:
-        """Replace children that end, until SIGTERM or SIGINT; then drain."""
+        """Replace children that end, until SIGTERM or SIGINT."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake[0], selectors.EVENT_READ)
             while not self.stopping:
                 pause = self._replace_dead()
                 if selector.select(pause):
                     self._wake[0].recv(4096)
-        self.stop()
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
