@@ -20,7 +20,8 @@ def fitting(shape: Shape, depth: int = 0) -> st.SearchStrategy[Any]:
         return _structure(shape, depth)
     if shape.kind == "list":
         least = int(shape.minimum or 0)
-        return st.lists(fitting(shape.element, depth + 1), min_size=least, max_size=least + 2)
+        most = min(least + 2, int(shape.maximum if shape.maximum is not None else least + 2))
+        return st.lists(fitting(shape.element, depth + 1), min_size=least, max_size=most)
     if shape.kind == "map":
         assert shape.key is not None
         return st.dictionaries(fitting(shape.key, depth + 1), fitting(shape.element, depth + 1), max_size=2)
