@@ -197,7 +197,6 @@ class World:
                 assert run_id not in self._routed(), "an instance that takes requests is not killed"
                 for place in (self.runs, self.staged):
                     place.pop(run_id, None)
-                self.busy.discard(run_id)
                 self.asked_to_end.discard(run_id)
             case steps.PublishRoute(route):
                 self.route, self.settled = route, False

@@ -66,6 +66,25 @@ def test_a_shared_folder_is_cleared_when_its_last_user_has_left() -> None:
     assert cleared == ["artifacts", "artifacts", "again"]
 
 
+def test_a_folder_is_free_only_when_it_has_been_cleared(caplog: pytest.LogCaptureFixture) -> None:
+    works, seen = Works(), []
+    works.errands.send(works.errand("run"))
+    assert works.begun.acquire(timeout=LIMIT)
+
+    def clear() -> None:
+        seen.append(works.errands.busy(["run"]))
+        if len(seen) > 1:
+            raise OSError("cannot be removed")
+
+    with caplog.at_level(logging.CRITICAL):
+        works.errands.after("run", clear)
+        works.go.set()
+        works.wait_for(1)
+    assert seen == [{"run"}, {"run"}]
+    assert works.errands.busy(["run"]) == frozenset()
+    works.errands.close()
+
+
 def test_an_errand_that_keeps_failing_is_given_up_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

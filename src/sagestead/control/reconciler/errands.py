@@ -90,18 +90,28 @@ class Errands:
         except Exception:  # noqa: BLE001 - a thread's end; logged, the next plan sends it again
             _log.exception("%s for %s has no result", errand.name, errand.key.name)
         finally:
-            for action in self._leave(errand):
-                action()
+            self._leave(errand)
             self._done(errand.key)
 
-    def _leave(self, errand: Errand) -> list[Callable[[], None]]:
-        """Note that the errand uses nothing any more; return what waited for that."""
+    def _leave(self, errand: Errand) -> None:
+        """Clear up behind the errand where somebody waits for that; only then may others use its folders."""
+        while actions := self._release(errand):
+            for action in actions:
+                try:
+                    action()
+                except Exception:  # noqa: BLE001 - logged; the folders must become free
+                    _log.exception("what %s for %s left is not removed", errand.name, errand.key.name)
+
+    def _release(self, errand: Errand) -> list[Callable[[], None]]:
+        """Return what waits for the errand to leave; note that it has left when nothing does."""
         with self._mutex:
-            self._users.subtract(errand.places)
-            left = [place for place in errand.places if not self._users[place]]
-            for place in left:
-                del self._users[place]
-            return [action for place in left for action in self._afterwards.pop(place, [])]
+            last = [place for place in errand.places if self._users[place] == 1]
+            actions = [action for place in last for action in self._afterwards.pop(place, [])]
+            if not actions:
+                self._users.subtract(errand.places)
+                for place in last:
+                    del self._users[place]
+            return actions
 
     def _is_forgotten(self, errand: Errand) -> bool:
         """True when somebody waits to clear up behind the errand: its result is wanted no more."""
