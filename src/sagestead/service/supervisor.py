@@ -7,21 +7,19 @@ prepared it. Nothing heavy is imported here: what the supervisor loads, a start 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import logging
 import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FrameType
 
-from sagestead.service import lifeline
+from sagestead.service.child import Child, end_all
 from sagestead.settings import Server, Settings
 
 log = logging.getLogger(__name__)
@@ -29,24 +27,10 @@ log = logging.getLogger(__name__)
 START_LIMIT = 30.0
 RESTART_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 HEALTHY_AFTER = 30.0
-CLIENTS_OWN = ("AWS_", "SAGEMAKER_", "SAGESTEAD_")
-"""Variables of clients: no child needs them, and the keys among them are nobody else's business."""
 
 
 class CannotStart(Exception):  # noqa: N818 - it says why, in one sentence for the terminal
     """The service cannot start; the text is one sentence with the remedy."""
-
-
-@dataclass(slots=True)
-class Child:
-    """A child process and how often it had to be replaced lately."""
-
-    name: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    failures: int = 0
-    ready: bool = False
 
 
 class Supervisor:
@@ -151,13 +135,13 @@ class Supervisor:
         ]
         control, *doors = self.children
         for child in self.children:
-            self._spawn(child)
-        self._tell(control, b"prepare\n")
+            child.spawn(self._lifeline[0])
+        control.tell(b"prepare\n")
         deadline = time.monotonic() + START_LIMIT
         if not self._await(control, b"prepared", deadline):
             return False
         for door in doors:
-            self._tell(door, b"serve\n")
+            door.tell(b"serve\n")
         if not all(self._await(child, b"ready", deadline) for child in self.children):
             return False
         for child in self.children:
@@ -168,33 +152,9 @@ class Supervisor:
         )
         return True
 
-    def _spawn(self, child: Child) -> None:
-        assert self._lifeline is not None  # noqa: S101 - set by start
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(CLIENTS_OWN)}
-        environment[lifeline.VARIABLE] = str(self._lifeline[0])
-        child.process = subprocess.Popen(  # noqa: S603 - our own modules
-            child.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            pass_fds=[self._lifeline[0]],
-            start_new_session=True,
-        )
-        child.started_at = time.monotonic()
-        child.ready = False
-
-    def _tell(self, child: Child, line: bytes) -> None:
-        """Let a child go on; it needs no further word."""
-        if child.process is not None and child.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                child.process.stdin.write(line)
-                child.process.stdin.close()
-            child.process.stdin = None
-
     def _await(self, child: Child, word: bytes, deadline: float) -> bool:
         """Wait until a child says the word; False when the service is asked to stop."""
-        assert child.process is not None and child.process.stdout is not None  # noqa: S101, PT018 - set by _spawn
-        output = child.process.stdout
+        output = child.output
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
             selector.register(self._wake[0], selectors.EVENT_READ)
@@ -232,13 +192,14 @@ class Supervisor:
 
     def _replace_dead(self) -> float:
         """Start children again that ended; returns the seconds until the next look."""
+        assert self._lifeline is not None  # noqa: S101 - set by start
         pause = 5.0
         now = time.monotonic()
         for child in self.children:
-            if child.process is None or child.process.poll() is None:
+            if child.lives:
                 continue
             if child.ready:
-                log.warning("%s ended with code %s", child.name, child.process.returncode)
+                log.warning("%s ended with code %s", child.name, child.code)
                 child.ready = False
                 healthy = now - child.started_at > HEALTHY_AFTER
                 child.failures = 0 if healthy else child.failures + 1
@@ -246,40 +207,21 @@ class Supervisor:
             if wait > 0:
                 pause = min(pause, wait)
                 continue
-            if child.process.stdout is not None:
-                child.process.stdout.close()
-            self._spawn(child)
-            self._tell(child, b"continue\n")
+            child.spawn(self._lifeline[0])
+            child.tell(b"continue\n")
             child.ready = True
         return pause
 
     def stop(self) -> None:
         """Drain the front doors, then end control; the instances end with the lifeline."""
         limit = self.settings.drain_seconds + 5.0
-        self._end([child for child in self.children if child.name != "control"], limit)
-        self._end([child for child in self.children if child.name == "control"], 10.0)
+        end_all([child for child in self.children if child.name != "control"], limit)
+        end_all([child for child in self.children if child.name == "control"], 10.0)
         self.settings.folder.server.unlink(missing_ok=True)
         if self._lifeline is not None:
             for number in self._lifeline:
                 os.close(number)
             self._lifeline = None
-
-    def _end(self, children: list[Child], limit: float) -> None:
-        living = [c.process for c in children if c.process is not None and c.process.poll() is None]
-        for process in living:
-            process.send_signal(signal.SIGTERM)
-            if process.stdin is not None:
-                process.stdin.close()
-        deadline = time.monotonic() + limit
-        for process in living:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.warning("process %s did not end in time and is killed", process.pid)
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
     def close(self) -> None:
         """Let go of the folder and the port."""
