@@ -9,6 +9,7 @@ are refused.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
@@ -28,6 +29,7 @@ _NUMBERS: dict[bytes, np.dtype[Any]] = {
     b"d": np.dtype(">f4"),
     b"D": np.dtype(">f8"),
 }
+_ONE = {marker: struct.Struct(f">{kind}") for marker, kind in zip(_NUMBERS, "bBhiqfd", strict=True)}
 _LITERALS = {b"Z": None, b"T": True, b"F": False}
 
 
@@ -118,8 +120,8 @@ class _Reader:
 
     def number(self, marker: bytes) -> int | float:
         """Read one number."""
-        dtype = _NUMBERS[marker]
-        found: int | float = np.frombuffer(self.take(dtype.itemsize), dtype)[0].item()
+        layout = _ONE[marker]
+        found: int | float = layout.unpack(self.take(layout.size))[0]
         return found
 
     def length(self) -> int:

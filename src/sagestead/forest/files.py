@@ -80,7 +80,7 @@ def _model_of_snapshot(content: bytes) -> bytes:
     return content[start : start + size]
 
 
-def _with_state(draft: Draft, state: dict[Any, Any]) -> Draft:
+def _with_state(draft: Draft, state: dict[str, Any]) -> Draft:
     """Add what only a pickled Booster knows: its best iteration, and names before models stored them."""
     return replace(
         draft,
@@ -91,7 +91,7 @@ def _with_state(draft: Draft, state: dict[Any, Any]) -> Draft:
     )
 
 
-def _whole(state: dict[Any, Any], name: str) -> int | None:
+def _whole(state: dict[str, Any], name: str) -> int | None:
     found = state.get(name)
     if found is None:
         return None
@@ -100,7 +100,7 @@ def _whole(state: dict[Any, Any], name: str) -> int | None:
     return found
 
 
-def _texts(state: dict[Any, Any], name: str) -> tuple[str, ...]:
+def _texts(state: dict[str, Any], name: str) -> tuple[str, ...]:
     found = state.get(name)
     if found is None:
         return ()

@@ -46,10 +46,10 @@ class _Booster:
     """A Booster that is being read."""
 
     def __init__(self) -> None:
-        self.state: dict[Any, Any] | None = None
+        self.state: dict[str, Any] | None = None
 
 
-def booster_state(content: bytes) -> dict[Any, Any]:
+def booster_state(content: bytes) -> dict[str, Any]:
     """Return the attributes of the Booster in a pickle; raise `Malformed`.
 
     Values are text, bytes, numbers, booleans, None, and lists, tuples and dicts of them. They may share or
@@ -132,8 +132,8 @@ class _Machine:
 
     def put(self, place: int) -> None:
         """Remember the top of the stack."""
-        if not self.stack or self.stack[-1] is _MARK:
-            raise Malformed("its pickle remembers nothing")
+        if not self.stack or self.stack[-1] is _MARK or not 0 <= place <= OPCODES:
+            raise Malformed("its pickle remembers nothing, or where nothing can be")
         self.memo[place] = self.stack[-1]
 
     def get(self, place: int) -> None:
@@ -193,8 +193,8 @@ def _is_latin(arguments: tuple[Any, ...]) -> bool:
     )
 
 
-def _pairs(items: list[Any]) -> dict[Any, Any]:
-    if len(items) % 2 or not all(type(key) in (str, int) for key in items[::2]):
+def _pairs(items: list[Any]) -> dict[str, Any]:
+    if len(items) % 2 or not all(type(key) is str for key in items[::2]):
         raise Malformed("its pickle holds a dict that is none")
     return dict(zip(items[::2], items[1::2], strict=True))
 

@@ -7,6 +7,7 @@ to 3.4 next to each other.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ FEATURES = 10_000_000
 CLASSES = 100_000
 TREES = 10_000_000
 NODES = 50_000_000
+
+_NUMBER = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,4})?", re.ASCII)
 
 
 def draft_of(document: Any) -> Draft:  # noqa: ANN401 - nothing is known of it yet
@@ -126,10 +129,10 @@ def _no_category_names(cats: Any) -> None:  # noqa: ANN401 - nothing is known of
 
 def _scores(stated: str) -> NDArray[np.float64]:
     """Read a number as text (before 3.1), or several in brackets."""
-    try:
-        return np.array([float(each) for each in stated.removeprefix("[").removesuffix("]").split(",")])
-    except ValueError:
-        raise Malformed("base_score is not a number") from None
+    scores = stated.removeprefix("[").removesuffix("]").split(",")
+    if not all(map(_NUMBER.fullmatch, scores)):
+        raise Malformed("base_score is not a number")
+    return np.array([float(score) for score in scores])
 
 
 def _names(learner: dict[str, Any], name: str) -> tuple[str, ...]:
