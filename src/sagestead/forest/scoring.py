@@ -24,6 +24,7 @@ _VOTING = ("multi:softmax", "binary:hinge")
 _STEPS_AT_ONCE = 1 << 22
 """Steps between two returns to Python, some 20 ms of a kernel: an interrupt waits no longer."""
 _MATRIX = 2
+_FLOAT32 = np.dtype(np.float32)
 
 
 class Unscorable(ValueError):  # noqa: N818 - it says why not
@@ -69,7 +70,7 @@ class Scorer:
         Raises:
             Unscorable: more columns than the model has, or infinite values.
         """
-        if rows.ndim != _MATRIX or rows.dtype != np.float32:
+        if rows.ndim != _MATRIX or rows.dtype != _FLOAT32:
             raise TypeError(f"Rows are a matrix of float32, not {rows.ndim} dimensions of {rows.dtype}.")
         count, columns = rows.shape
         if columns > self.features:
@@ -78,7 +79,7 @@ class Scorer:
                 f"({self.features} vs. {columns}) : "
                 "Number of columns does not match number of features in booster."
             )
-        out = np.empty((count, self._groups), np.float32)
+        out = np.empty((count, self._groups), _FLOAT32)
         if not self._score(np.ascontiguousarray(rows), out, output_margin):
             raise Unscorable(
                 "Check failed: valid: Input data contains `inf` or a value too large, "
