@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sagestead.domain.refused_model import ModelRefused
 from sagestead.worker.layout import Layout
+
+__all__ = ["Answer", "Invocation", "Load", "Model", "ModelRefused", "Train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,3 @@ class Train(Protocol):
     def __call__(self, layout: Layout, image: str, threads: int) -> int:
         """Return the exit code; on failure write `layout.failure` first."""
         ...
-
-
-class ModelRefused(Exception):  # noqa: N818 - it says no, in a sentence for FailureReason
-    """The model cannot be loaded; the text is one sentence for the endpoint's FailureReason."""

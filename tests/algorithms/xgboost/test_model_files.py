@@ -15,10 +15,10 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagestead.algorithms.xgboost.documents import Malformed, read_json, read_ubjson
 from sagestead.algorithms.xgboost.model_files import find, read
 from sagestead.algorithms.xgboost.predicting import INSTALLED, Booster, Unpredictable, first_line, threads_of
 from sagestead.algorithms.xgboost.structure import check
+from sagestead.forest.documents import Malformed, read_json, read_ubjson
 from sagestead.worker.contract import ModelRefused
 
 RNG = np.random.default_rng(11)
@@ -207,7 +207,7 @@ LARGE = b'{"a":[99999999999999999999999]}'
 
 
 @pytest.mark.parametrize(
-    "text", [b'{"a":1,"a":2}', b'{"a":NaN}', b'{"a":1}x', b"{" * 10, b'{"a":\xff}', b"[" * 99999, LONG, LARGE]
+    "text", [b'{"a":1,"a":2}', b'{"a":1}x', b"{" * 10, b'{"a":\xff}', b"[" * 99999, LONG, LARGE]
 )
 def test_json_that_is_refused(text: bytes) -> None:
     with pytest.raises(Malformed):

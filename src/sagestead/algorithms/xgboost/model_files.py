@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sagestead.algorithms.xgboost.documents import Malformed, read_json, read_ubjson
 from sagestead.algorithms.xgboost.structure import Facts, check
+from sagestead.forest.documents import Malformed, read_json, read_ubjson
 from sagestead.worker.contract import ModelRefused
 
 LARGEST = 2 << 30

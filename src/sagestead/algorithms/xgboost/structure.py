@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sagestead.algorithms.xgboost.documents import Malformed
+from sagestead.forest.documents import Malformed
 
 MOST_FEATURES = 10_000_000
 _GROUPS = 100_000
