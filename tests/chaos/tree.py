@@ -42,8 +42,9 @@ class Tree:
         folder = Folder(self.data)
         folder.server.unlink(missing_ok=True)
         words = ["-m", "sagestead", "up", "--port", str(self.port), "--data", str(self.data)]
-        self.supervisor = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
-        self.until(lambda: Server.read(folder), "the server is ready", START_LIMIT)
+        supervisor = self.supervisor = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
+        self.until(lambda: Server.read(folder) or supervisor.poll() is not None, "a start", START_LIMIT)
+        assert supervisor.poll() is None, "the server ended before it was ready"
 
     def until(self, look: Callable[[], T | None], what: str, limit: float) -> T:
         deadline = time.monotonic() + limit
