@@ -8,7 +8,7 @@ import random
 import struct
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -185,6 +185,46 @@ def test_each_rule_has_its_sentence(change: Any, sentence: str) -> None:
     change(model)
     with pytest.raises(ModelRefused, match=sentence):
         read(json.dumps(model).encode())
+
+
+def places(part: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every place of a document, of long lists the first three."""
+    for key in list(part) if isinstance(part, dict) else range(min(3, len(part))):
+        yield part, key
+        if isinstance(part[key], dict | list):
+            yield from places(part[key])
+
+
+VALUES: list[Any] = [
+    0,
+    -1,
+    1 << 31,
+    1 << 63,
+    1e39,
+    float("nan"),
+    "0",
+    "-1",
+    "9" * 11,
+    True,
+    None,
+    [],
+    {},
+    [[]],
+]
+
+
+def test_documents_with_any_value_anywhere() -> None:
+    chance = random.Random(7)  # noqa: S311 - the same damage in every run
+    texts = [case.files["json"] for case in cases().values() if "json" in case.files]
+    for _ in range(400):
+        model = json.loads(chance.choice(texts))
+        part, key = chance.choice(list(places(model)))
+        if chance.random() < 0.2:
+            del part[key]
+        else:
+            part[key] = chance.choice(VALUES)
+        with contextlib.suppress(ModelRefused):
+            check(read(json.dumps(model).encode()))
 
 
 def test_a_deep_chain_is_walked_in_bounded_time() -> None:
