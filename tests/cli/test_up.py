@@ -186,3 +186,15 @@ def children_of(pid: int) -> list[int]:
         ["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True, text=True
     )
     return [int(line) for line in listed.stdout.split()]
+
+
+def test_env_removes_what_would_lead_clients_astray(environment: dict[str, str]) -> None:
+    data = Path(environment["SAGEMAKER_USER_CONFIG_OVERRIDE"]).parents[1]
+    command = [sys.executable, "-m", "sagestead", "env", "--data", str(data)]
+    before = {
+        **os.environ,
+        "AWS_SESSION_TOKEN": "of another account",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+    }
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=before).stdout.splitlines()
+    assert said[:2] == ["unset AWS_ENDPOINT_URL_S3", "unset AWS_SESSION_TOKEN"]

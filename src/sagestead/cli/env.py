@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +20,17 @@ from sagestead.settings import Folder, Server, Settings
 
 if TYPE_CHECKING:
     from sagestead.service.adapters import Adapters
+
+
+MISLEADING = frozenset(
+    {
+        "AWS_SESSION_TOKEN",
+        "AWS_SECURITY_TOKEN",
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    }
+)
 
 
 class Shell(StrEnum):
@@ -47,7 +60,7 @@ def env(
     values = variables(folder, server, credential, region or server.region)
     if shim:
         values["PYTHONPATH"] = str(write_shim(folder))
-    typer.echo(render(shell, values))
+    typer.echo(render(shell, values, conflicting(os.environ)))
 
 
 def open_folder(folder: Folder) -> Adapters:
@@ -122,15 +135,31 @@ def _write(file: Path, text: str) -> None:
     temporary.replace(file)
 
 
-def render(shell: Shell, values: dict[str, str]) -> str:
-    """Return the assignments in the shell's syntax."""
+def conflicting(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables, set now, that would lead clients past what is exported.
+
+    A session token of another account makes every request invalid, a profile may not exist, and an address of
+    one service goes before the general one (source: botocore's configuration chain).
+    """
+    return [
+        name for name in sorted(environment) if name in MISLEADING or name.startswith("AWS_ENDPOINT_URL_")
+    ]
+
+
+def render(shell: Shell, values: dict[str, str], unset: Sequence[str] = ()) -> str:
+    """Return the assignments in the shell's syntax, after removing the variables of `unset` (not in JSON)."""
     if shell is Shell.JSON:
         return json.dumps(values, indent=2)
     if shell is Shell.R:
         pairs = ",\n  ".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
-        return f"Sys.setenv(\n  {pairs}\n)"
+        return "\n".join([*(f'Sys.unsetenv("{name}")' for name in unset), f"Sys.setenv(\n  {pairs}\n)"])
     if shell is Shell.POWERSHELL:
+        removed = [f"Remove-Item Env:{name}" for name in unset]
         quoted = {name: value.replace("'", "''") for name, value in values.items()}
-        return "\n".join(f"$env:{name} = '{value}'" for name, value in quoted.items())
-    template = "set -gx {} {};" if shell is Shell.FISH else "export {}={}"
-    return "\n".join(template.format(name, shlex.quote(value)) for name, value in values.items())
+        return "\n".join([*removed, *(f"$env:{name} = '{value}'" for name, value in quoted.items())])
+    fish = shell is Shell.FISH
+    removed = [f"set -e {name};" if fish else f"unset {name}" for name in unset]
+    template = "set -gx {} {};" if fish else "export {}={}"
+    return "\n".join(
+        [*removed, *(template.format(name, shlex.quote(value)) for name, value in values.items())]
+    )

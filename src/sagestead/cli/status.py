@@ -25,7 +25,7 @@ def status(data: DataOption = None) -> None:
     folder, server = running_server(data)
     sagemaker = client(folder, server, "sagemaker")
     columns = (Column(name, overflow="fold") for name in ("Kind", "Name", "Status"))
-    table = Table(*columns, title=f"{server.url}, account {server.account}, {server.region}")
+    table = Table(*columns)
     try:
         for operation, member, name, state in NOUNS:
             answer = getattr(sagemaker, operation)(
@@ -35,6 +35,7 @@ def status(data: DataOption = None) -> None:
                 table.add_row(member.removesuffix("Summaries"), row[name], row[state] if state else "")
     except (BotoCoreError, ClientError) as error:
         refuse(f"The server at {server.url} does not answer: {error}. 'sagestead doctor' says more.")
-    console.print(table)
+    console.print(f"{server.url}, account {server.account}, region {server.region}", soft_wrap=True)
+    console.print(table if table.row_count else "No endpoints, jobs or models yet.")
     up_for = timedelta(seconds=int(time.time() - server.started_at))
     console.print(f"Process {server.pid}, up for {up_for}, data in {folder.root}", soft_wrap=True)

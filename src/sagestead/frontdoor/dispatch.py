@@ -63,12 +63,15 @@ def by_signing_name(*names: str) -> Matcher:
 
 
 def is_runtime(request: Request) -> bool:
-    """Match invocations: `/endpoints/{name}/...`, signed as `sagemaker`, without X-Amz-Target."""
-    return (
-        _RUNTIME.fullmatch(request.raw_path) is not None
-        and not has_target(request)
-        and signing_name(request) == "sagemaker"
-    )
+    """Match invocations: `/endpoints/{name}/...`, signed as `sagemaker`, without X-Amz-Target.
+
+    An unsigned POST to such a path is meant as one too: S3 knows no POST to a key without a query.
+    """
+    if _RUNTIME.fullmatch(request.raw_path) is None or has_target(request):
+        return False
+    name = signing_name(request)
+    unsigned = name is None and "authorization" not in request.headers and not request.raw_query
+    return name == "sagemaker" or (unsigned and request.method == "POST")
 
 
 def is_s3(request: Request) -> bool:
@@ -76,7 +79,7 @@ def is_s3(request: Request) -> bool:
     name = signing_name(request)
     if has_target(request) or (name is None and request.raw_path == b"/" and is_form(request)):
         return False
-    return name in ("s3", None)
+    return name in ("s3", None) and not is_runtime(request)
 
 
 def is_form(request: Request) -> bool:
