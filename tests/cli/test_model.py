@@ -60,6 +60,7 @@ def test_convert_writes_what_the_installed_xgboost_reads(old: Path, tmp_path: Pa
     out = tmp_path / "new.ubj"
     done = run("convert", old, out)
     assert done.exit_code == 0, done.output
+    assert "bytes of UBJSON for XGBoost 2.0 and later, from pickle of binary (before 1.0)" in done.stdout
     case = cases()["0.90", "multi-softprob-best"]
     booster = xgboost.Booster()
     booster.load_model(out)
@@ -69,6 +70,21 @@ def test_convert_writes_what_the_installed_xgboost_reads(old: Path, tmp_path: Pa
     assert again.exit_code == 1
     assert "exists already" in again.stderr
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_names_in_a_file_are_only_shown(tmp_path: Path) -> None:
+    document = json.loads(cases()["3.2.0", "pruned"].files["json"])
+    path = tmp_path / "[red]model"
+    document["learner"]["feature_names"] = ["[/red]", "\x1b[31m", "c", "d", "e"]
+    path.write_text(json.dumps(document))
+    shown = run("inspect", path)
+    assert shown.exit_code == 0
+    assert "[/red], '\\x1b[31m', c" in shown.stdout.replace("\n", "")
+    document["learner"]["objective"]["name"] = "[/red]\x1b[31m"
+    path.write_text(json.dumps(document))
+    refused = run("inspect", path)
+    assert refused.exit_code == 1
+    assert "its objective '[/red]\\x1b[31m' is not one of" in refused.stderr
 
 
 def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ class Runs:
         (b'{"learner": 1}', "version is not a list of numbers"),
         (b"PK\x03\x04" + bytes(200), "objective ''"),
         (b"\xff" * 300, "it is no model of XGBoost"),
-        (pickle.dumps(Runs()), "its pickle names builtins.print"),
+        (pickle.dumps(Runs()), "its pickle names 'builtins.print'"),
         (pickle.dumps(bytearray(4)), "its pickle does not hold a Booster"),
         (pickle.dumps([1, {"a": (2, None)}]), "its pickle does not hold a Booster"),
         (

@@ -12,7 +12,7 @@ from tests.forest.library import Case, cases
 from sagestead.domain.refused_model import ModelRefused
 from sagestead.forest.ensemble import Ensemble, frozen
 from sagestead.forest.files import read
-from sagestead.forest.writing import write
+from sagestead.forest.writing import oldest_reader, write
 
 SAID = {"format", "version", "objective_parameters", "attributes", "best_iteration", "best_ntree_limit"}
 VERSIONS = sorted({version for version, _ in cases()})
@@ -68,6 +68,11 @@ def test_an_ensemble_reads_back_the_same() -> None:
             one, two = getattr(model, field.name), getattr(again, field.name)
             if field.name not in SAID:
                 assert np.array_equal(one, two) if isinstance(one, np.ndarray) else one == two, field.name
+
+
+def test_one_base_score_a_class_needs_a_newer_reader() -> None:
+    assert oldest_reader(models(cases()["3.0.5", "multi-softprob"])[0]) == "2.0"
+    assert oldest_reader(models(cases()["3.2.0", "multi-softprob"])[0]) == "3.1"
 
 
 def test_a_margin_without_a_base_score_is_refused() -> None:

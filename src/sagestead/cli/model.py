@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sagestead.cli.model_predict import predict
 from sagestead.cli.terminal import console, refuse
@@ -35,9 +37,9 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    table = Table("Model", str(file), show_lines=False)
+    table = Table("Model", escape(_shown(str(file))))
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), _shown(value))
+        table.add_row(name.replace("_", " "), Text(_shown(value)))
     console.print(table)
 
 
@@ -51,7 +53,7 @@ def convert(
     What training noted for importances and contributions (gain, cover) is not kept.
     """
     from sagestead.domain.refused_model import ModelRefused  # noqa: PLC0415 - only when it is needed: `up` starts faster
-    from sagestead.forest.writing import write  # noqa: PLC0415 - the same
+    from sagestead.forest.writing import oldest_reader, write  # noqa: PLC0415 - the same
 
     ensemble = _read(file)
     try:
@@ -59,7 +61,11 @@ def convert(
     except ModelRefused as error:
         refuse(f"{file}: {error}")
     _save(content, out)
-    console.print(f"{out}: {len(content)} bytes of UBJSON, from {ensemble.format} by {ensemble.version_text}")
+    console.print(
+        f"{escape(str(out))}: {len(content)} bytes of UBJSON for XGBoost {oldest_reader(ensemble)}",
+        f"and later, from {ensemble.format} ({ensemble.version_text})",
+        soft_wrap=True,
+    )
 
 
 def _read(file: Path) -> Ensemble:
@@ -99,7 +105,8 @@ def _facts(ensemble: Ensemble) -> dict[str, Any]:
 def _shown(value: Any) -> str:  # noqa: ANN401 - any fact
     if value is None or value == []:
         return "not recorded"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    texts = map(str, value if isinstance(value, list) else [value])
+    return ", ".join(text if text.isprintable() else ascii(text) for text in texts)
 
 
 def _save(content: bytes, out: Path) -> None:

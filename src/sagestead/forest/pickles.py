@@ -125,7 +125,7 @@ class _Machine:
         found = _NAMES.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if found is None:
             raise Malformed(
-                f"its pickle names {str(module)[:60]}.{str(name)[:60]}; only a plain Booster is read from a "
+                f"its pickle names {f'{module}.{name}'[:120]!r}; only a plain Booster is read from a "
                 'pickle: save the model with booster.save_model("xgboost-model.ubj")'
             )
         self.stack.append(found)

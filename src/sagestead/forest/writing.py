@@ -1,10 +1,10 @@
 """An `Ensemble` as a model file of today.
 
 Rule: who reads the file back has the same trees, weights and margins, bit for bit; what cannot be said
-exactly is refused. Every XGBoost from 1.6 on reads the file rightly, or from 3.1 on when the base score
-differs between classes. Statistics of training (gain, cover) are not kept: importances and contributions of a
-written model mean nothing. Source: XGBoost's model schema; the types of arrays are those that it writes
-itself.
+exactly is refused. One base score stands for all classes, as all versions understand it, and one a class only
+where they differ: versions before 3.1 read such a file without complaint and predict other numbers.
+Statistics of training (gain, cover) are not kept: importances and contributions of a written model mean
+nothing. Source: XGBoost's model schema; the types of arrays are those that it writes itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sagestead.domain.refused_model import ModelRefused
 from sagestead.forest.ensemble import LEAF, Ensemble
 from sagestead.forest.objectives import OBJECTIVES, Link, margin
 
-_ONE_SCORE = (3, 0, 5)  # one base score for all groups, as every version from 1.6 on reads it
+_ONE_SCORE = (3, 0, 5)  # the last version with one base score for all groups
 _SCORES = (3, 1, 0)  # the first version with one a group
 _NO_PARENT = np.iinfo(np.int32).max
 _NEIGHBOURS = 128  # a margin of 88, the largest there is, lies that many away at most
@@ -36,10 +36,19 @@ def write(model: Ensemble) -> bytes:
     return b"".join(parts)
 
 
+def oldest_reader(model: Ensemble) -> str:
+    """Return the oldest XGBoost that reads the written model rightly."""
+    return "2.0" if _has_one_score(model) else "3.1"
+
+
+def _has_one_score(model: Ensemble) -> bool:
+    return len(np.unique(model.base_margin)) == 1
+
+
 def _document(model: Ensemble) -> dict[str, Any]:
     scores = _scores(model.base_margin, OBJECTIVES[model.objective].link)
     texts = [str(score) for score in scores]
-    shared = len(set(texts)) <= 1
+    shared = _has_one_score(model)
     return {
         "learner": {
             "attributes": _attributes(model),
