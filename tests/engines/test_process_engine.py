@@ -404,9 +404,9 @@ def test_a_thousand_runs_are_seen_quickly(tmp_path: Path) -> None:
             json.dumps({**value, "spec": RunSpec(owner, "serve", "a:b", "i").to_json()})
         )
         engine._places.enlist(owner, f"other/{ordinal}")
-    begun = time.monotonic()
+    begun = time.process_time()
     states = engine.runs(OWNER)
-    assert time.monotonic() - begun < 0.1
+    assert time.process_time() - begun < 0.1
     assert [state.run_id for state in states] == ["other/0", "other/1", "other/2"]
     assert {state.phase for state in states} == {RunPhase.LOST}
 

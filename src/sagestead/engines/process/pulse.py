@@ -51,14 +51,16 @@ class Pulse:
         self._silence = silence
         self._instances = instances
         self._hung = hung
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._waker = socket.socketpair()
-        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._selector: selectors.DefaultSelector
+        self._waker: socket.socket
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine-pulse", daemon=True)
 
     def start(self) -> None:
         """Begin to ask."""
+        self._selector = selectors.DefaultSelector()
+        wake, self._waker = socket.socketpair()
+        self._selector.register(wake, selectors.EVENT_READ)
         self._thread.start()
 
     def close(self) -> None:
