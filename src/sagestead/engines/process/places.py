@@ -100,9 +100,10 @@ def _name(text: str) -> str:
 
 def _socket_folder(data: Path) -> Path:
     """Return a private folder in which socket paths fit into an address of the kernel's."""
-    folder = data / "s"
-    if len(os.fsencode(folder)) + 1 + _NAME_LENGTH >= SOCKET_PATH_LIMIT:
-        folder = Path(tempfile.gettempdir()) / f"sagestead-{_name(str(data))}"
+    private = f"sagestead-{_name(str(data))}"
+    candidates = [data / "s", Path(tempfile.gettempdir()) / private, Path("/tmp") / private]  # noqa: S108 - checked below
+    fitting = [path for path in candidates if len(os.fsencode(path)) + 1 + _NAME_LENGTH < SOCKET_PATH_LIMIT]
+    folder = fitting[0]
     folder.mkdir(exist_ok=True, mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
