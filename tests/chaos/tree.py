@@ -71,7 +71,9 @@ class Tree:
     def leavings(self) -> dict[str, int]:
         """How many processes, folders and sockets there are of runs."""
         folders = [path for path in (self.data / "runs").iterdir() if path.name != "owners"]
-        sockets = [path for path in Places.prepare(self.data / "runs").sockets.iterdir() if path.name != "notices"]
+        sockets = [
+            path for path in Places.prepare(self.data / "runs").sockets.iterdir() if path.name != "notices"
+        ]
         return {"workers": len(self.workers()), "folders": len(folders), "sockets": len(sockets)}
 
     def left(self) -> list[int]:
