@@ -18,6 +18,7 @@ setup: .venv/.complete
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --editable '.[dev]'
 	$(BIN)/python -m compileall -q src
+	$(BIN)/python -m sagestead.forest.compiling
 	@touch $@
 
 test: setup check

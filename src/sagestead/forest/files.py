@@ -65,8 +65,13 @@ def _plain(content: bytes) -> tuple[Draft, str]:
         return draft_of(read_json(content)), "JSON"
     if content[:1] == b"{":
         return draft_of(read_ubjson(content)), "UBJSON"
-    wrapped = content[:4] in (b"binf", b"bs64")
-    return read_binary(content), f"{content[:4].decode()} binary" if wrapped else "binary"
+    if content[:4] in (b"binf", b"bs64"):
+        return read_binary(content), f"{content[:4].decode()} binary"
+    try:
+        return read_binary(content), "binary"
+    except Malformed as error:
+        # The oldest format begins with nothing of its own, so whatever is no other format is read as it.
+        raise Malformed(f"it is in none of XGBoost's formats (as the old binary one: {error})") from None
 
 
 def _model_of_snapshot(content: bytes) -> bytes:

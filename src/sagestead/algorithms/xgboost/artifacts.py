@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import xgboost
 from xgboost import Booster
 from xgboost.core import XGBoostError
 
-from sagestead.algorithms.xgboost.model_files import read
 from sagestead.algorithms.xgboost.report import say
-from sagestead.worker.contract import ModelRefused
+from sagestead.algorithms.xgboost.structure import check
+from sagestead.forest.documents import Malformed, read_ubjson
 
 MODEL_NAME = "xgboost-model"
 KEPT_CHECKPOINTS = 5
@@ -57,8 +56,10 @@ def newest_checkpoint(folder: Path) -> tuple[Booster | None, int]:
     found = {int(match[1]): path for path in folder.iterdir() if (match := _CHECKPOINT.fullmatch(path.name))}
     for iteration in sorted(found, reverse=True)[:_TRIES]:
         try:
-            content = read(found[iteration], xgboost.__version__).content
+            content = found[iteration].read_bytes()
+            check(read_ubjson(content))
             return Booster(model_file=bytearray(content)), iteration + 1
-        except (ModelRefused, XGBoostError) as refused:
-            say(f"{refused} The checkpoint before it is tried.")
+        except (Malformed, XGBoostError) as refused:
+            name = found[iteration].name
+            say(f"Checkpoint {name} is damaged: {refused}. The checkpoint before it is tried.")
     return None, 0

@@ -1,35 +1,21 @@
-"""The files of a model: which ones count, which formats are read, and what is refused.
+"""The files of a model: which ones count, and their way into `forest`, which reads every format as data.
 
-Rule: only formats that are data are read (JSON and UBJSON), and only after our own parser and structural
-check; a pickle is never loaded. A file by an XGBoost newer than the installed one is refused by name.
+Rule: nothing in a file is executed, a pickle's instructions neither, and no native loader sees its bytes.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from sagestead.algorithms.xgboost.structure import Facts, check
-from sagestead.forest.documents import Malformed, read_json, read_ubjson
+from sagestead.forest.ensemble import Ensemble
+from sagestead.forest.files import LARGEST
+from sagestead.forest.files import read as forest_read
 from sagestead.worker.contract import ModelRefused
-
-LARGEST = 2 << 30
-_OLDEST_LINEAR = (1, 7)
 
 _NAME = re.compile(r"xgboost-model(?:-\d+)?\Z")
 _LOG = logging.getLogger("sagestead.xgboost")
-_REMEDY = 'save it again with XGBoost 1.6 or later: `booster.save_model("xgboost-model.ubj")`'
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A checked model file."""
-
-    name: str
-    content: bytes
-    facts: Facts
 
 
 def find(model_dir: Path) -> list[Path]:
@@ -57,58 +43,11 @@ def find(model_dir: Path) -> list[Path]:
     return visible
 
 
-def read(path: Path, installed: str) -> ModelFile:
-    """Read and check one model file for the installed version of XGBoost; raise `ModelRefused`."""
-    name = path.name
+def read(path: Path) -> Ensemble:
+    """Read and check one model file; raise `ModelRefused`."""
     if path.stat().st_size > LARGEST:
-        raise ModelRefused(f"Model file {name} is larger than {LARGEST} bytes.")
-    content = path.read_bytes()
-    try:
-        facts = check(_document(name, content))
-    except Malformed as error:
-        raise ModelRefused(f"Model file {name} is damaged: {error}.") from None
-    _check_version(name, facts, installed)
-    return ModelFile(name, content, facts)
-
-
-def _document(name: str, content: bytes) -> object:
-    """Parse by what the first bytes say, as XGBoost does."""
-    if content[:1] == b"{" and content[1:2] in (b'"', b"\n", b" ", b"\r", b"\t"):
-        return read_json(content)
-    if content[:1] == b"{":
-        return read_ubjson(content)
-    if content[:1] == b"\x80" or content[:2] in (b"cc", b"cx", b"(c"):
-        raise ModelRefused(
-            f"Model file {name} is a Python pickle, which can run code, and is not loaded; {_REMEDY}."
-        )
-    raise ModelRefused(
-        f"Model file {name} is in XGBoost's legacy binary format or not a model, and is not read; {_REMEDY}."
-    )
-
-
-def _check_version(name: str, facts: Facts, installed: str) -> None:
-    written = ".".join(map(str, facts.version))
-    newest = tuple(int(part) for part in installed.split(".")[:2])
-    if facts.version[:2] > newest:
-        raise ModelRefused(
-            f"Model file {name} was written by XGBoost {written}; this server runs {installed} and reads "
-            "models up to its own version."
-        )
-    if facts.version[0] < 1:
-        raise ModelRefused(
-            f"Model file {name} was written by XGBoost {written}, which is too old; {_REMEDY}."
-        )
-    if facts.booster == "gblinear" and facts.version[:2] < _OLDEST_LINEAR:
-        # XGBoost 3 reads it without complaint and predicts other numbers (measured on files by 1.3.3).
-        raise ModelRefused(
-            f"Model file {name} is a gblinear model of XGBoost {written}, which newer versions read wrongly; "
-            "load it with XGBoost 1.7 and save it again."
-        )
-    if facts.objective == "binary:logitraw" and facts.version[:2] <= (1, 2):
-        # Its base score was stored in another form; newer versions read it wrongly without saying so.
-        raise ModelRefused(
-            f"Model file {name} is a binary:logitraw model of XGBoost {written}; train it again."
-        )
+        raise ModelRefused(f"Model file {path.name} is larger than {LARGEST} bytes.")
+    return forest_read(path.read_bytes(), path.name)
 
 
 def _number(path: Path) -> int:

@@ -1,28 +1,32 @@
 """Rows to numbers: the one seam between serving and what evaluates the trees.
 
 Law: `predict` equals the prediction of XGBoost itself on a DMatrix of the same rows, bit for bit, however the
-rows are divided into calls. Nothing reaches the native library that has not passed the structural check.
+rows are divided into calls. No native loader sees the bytes of a model: `forest` reads and scores them.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import xgboost
+import scipy.sparse
 from numpy.typing import NDArray
 
 from sagestead.algorithms.xgboost.decoding import Matrix
-from sagestead.algorithms.xgboost.faults import library_text
-from sagestead.algorithms.xgboost.model_files import ModelFile
-from sagestead.algorithms.xgboost.structure import Facts
+from sagestead.forest.ensemble import Ensemble
+from sagestead.forest.layout import TooLarge
+from sagestead.forest.scoring import Scorer, Unscorable
+from sagestead.forest.transforms import UnknownObjective
 from sagestead.worker.contract import ModelRefused
 
-INSTALLED = str(xgboost.__version__)
 _OUTPUTS = 1 << 28
+_CELLS = 1 << 22
+_STEPS = 1 << 19
+"""Steps that are worth a thread: about a millisecond of a kernel."""
 _POSITIVE = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -35,19 +39,13 @@ class Unpredictable(ValueError):  # noqa: N818 - it says why not
 class Booster:
     """A model that predicts. Safe to use from several threads."""
 
-    def __init__(self, file: ModelFile, threads: int) -> None:
-        self.facts: Facts = file.facts
+    def __init__(self, ensemble: Ensemble, threads: int) -> None:
+        self.ensemble = ensemble
         self._threads = threads
-        # The linear predictor of XGBoost is the only one that is not safe for threads.
-        self._turn = threading.Lock()
-        best = self.facts.best_iteration
-        self._rounds = (0, 0) if best is None else (0, best + 1)
         try:
-            self._booster = xgboost.Booster({"nthread": threads, "verbosity": 0})
-            self._booster.load_model(bytearray(file.content))
-            self.predict(np.zeros((1, 1), np.float32))
-        except (xgboost.core.XGBoostError, Unpredictable, UnicodeDecodeError) as error:
-            raise ModelRefused(f"Model file {file.name} cannot be loaded: {first_line(error)}.") from None
+            self._scorer = Scorer(ensemble, range(ensemble.trees_used))
+        except (UnknownObjective, TooLarge) as error:
+            raise ModelRefused(f"The model cannot be served: {error}") from None
 
     def predict(self, matrix: Matrix) -> NDArray[np.float32]:
         """Return one float32 a row, or one row of `groups` for objectives that give several.
@@ -59,37 +57,45 @@ class Booster:
         Raises:
             Unpredictable: more columns than the model has, or infinite values.
         """
-        rows, columns = matrix.shape
-        if columns > self.facts.features:
+        rows = matrix.shape[0]
+        if rows * self.ensemble.groups > _OUTPUTS:
             raise Unpredictable(
-                "Check failed: learner_model_param_.num_feature >= p_fmat->Info().num_col_ "
-                f"({self.facts.features} vs. {columns}) : "
-                "Number of columns does not match number of features in booster."
+                f"{rows} rows of {self.ensemble.groups} predictions are more than {_OUTPUTS}."
             )
-        if rows * self.facts.groups > _OUTPUTS:
-            raise Unpredictable(f"{rows} rows of {self.facts.groups} predictions are more than {_OUTPUTS}.")
+        parts = min(self._threads, rows * max(1, self._scorer.steps) // _STEPS)
         try:
-            if self.facts.booster == "gblinear":
-                with self._turn:
-                    return self._predict(matrix)
+            if parts > 1:
+                return self._by_threads(matrix, parts)
             return self._predict(matrix)
-        except xgboost.core.XGBoostError as error:
-            raise Unpredictable(first_line(error)) from None
+        except Unscorable as error:
+            raise Unpredictable(str(error)) from None
+
+    def _by_threads(self, matrix: Matrix, parts: int) -> NDArray[np.float32]:
+        """Score equal parts at the same time; the kernels do not hold the GIL."""
+        bounds = np.linspace(0, matrix.shape[0], parts + 1).astype(int)
+        slices = [matrix[begin:end] for begin, end in itertools.pairwise(bounds)]
+        with ThreadPoolExecutor(parts) as threads:
+            return np.concatenate(list(threads.map(self._predict, slices)))
 
     def _predict(self, matrix: Matrix) -> NDArray[np.float32]:
-        data = xgboost.DMatrix(matrix, missing=np.nan, nthread=self._threads)
-        found: NDArray[np.float32] = self._booster.predict(
-            data, iteration_range=self._rounds, validate_features=False
-        )
-        return found
+        if not scipy.sparse.issparse(matrix):
+            return self._scorer.score(np.asarray(matrix, np.float32))
+        return np.concatenate([self._scorer.score(rows) for rows in self._dense(matrix)])
+
+    def _dense(self, matrix: scipy.sparse.csr_matrix) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of a sparse matrix, some at a time, with NaN where it has no entry."""
+        count, columns = matrix.shape
+        if columns > self._scorer.features:
+            yield np.empty((0, columns), np.float32)  # is refused before memory is spent on it
+        step = max(1, _CELLS // max(1, columns))
+        for begin in range(0, max(1, count), step):
+            part = matrix[begin : begin + step].tocoo()
+            rows = np.full(part.shape, np.nan, np.float32)
+            rows[part.row, part.col] = part.data
+            yield rows
 
 
 def threads_of(environment: Mapping[str, str]) -> int:
     """Return OMP_NUM_THREADS, at most one a core; 1 as AWS's container has it when it is not set."""
     text = environment.get("OMP_NUM_THREADS", "")
     return min(int(text), os.cpu_count() or 1) if _POSITIVE.fullmatch(text) else 1
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what XGBoost says."""
-    return library_text(str(error)).partition("\n")[0].rstrip(". ")

@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from sagestead.algorithms.xgboost import selectable
 from sagestead.algorithms.xgboost.decoding import Matrix, Rows, Undecodable, decode
 from sagestead.algorithms.xgboost.encoding import (
@@ -26,14 +24,14 @@ from sagestead.algorithms.xgboost.encoding import (
     reads_accept,
 )
 from sagestead.algorithms.xgboost.model_files import find, read
-from sagestead.algorithms.xgboost.predicting import INSTALLED, Booster, Unpredictable, threads_of
+from sagestead.algorithms.xgboost.predicting import Booster, Unpredictable, threads_of
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
+from sagestead.forest.scoring import together
 from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
 
 DEFAULT_MAX_CONTENT_LENGTH = 6 << 20
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _OLD_CAP = 20 << 20
-_VOTING = ("multi:softmax", "binary:hinge")
 _TEXT = "text/html; charset=utf-8"
 _TOO_LARGE = PAGE.format(
     413, "Request Entity Too Large", "The data value transmitted exceeds the capacity limit."
@@ -57,8 +55,8 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
     if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") != "true":
         paths = paths[:1]
     threads = threads_of(environment)
-    boosters = [Booster(read(path, INSTALLED), threads) for path in paths]
-    if len({booster.facts.groups for booster in boosters}) > 1:
+    boosters = [Booster(read(path), threads) for path in paths]
+    if len({booster.ensemble.groups for booster in boosters}) > 1:
         raise ModelRefused(
             "The models of the archive have different numbers of classes and cannot be combined."
         )
@@ -76,7 +74,7 @@ class XgboostModel:
         self._boosters = boosters
         self._image = image
         self._environment = environment
-        self._facts = boosters[0].facts
+        self._ensemble = boosters[0].ensemble
         self._batch = bool(environment.get("SAGEMAKER_BATCH"))
         self._limit = max_content_length(environment, image)
         setting = environment.get("SAGEMAKER_INFERENCE_OUTPUT")
@@ -98,21 +96,16 @@ class XgboostModel:
     def _predict(self, rows: Rows) -> Predictions:
         matrix = rows.matrix
         if not self._image.at_least("1.3-1"):
-            matrix = _as_older_images(rows, self._facts.features)
+            matrix = _as_older_images(rows, self._ensemble.features)
         found = [booster.predict(matrix) for booster in self._boosters]
-        if len(found) == 1:
-            return found[0]
-        if self._facts.objective in _VOTING:
-            return _majority(np.stack(found))
-        mean: Predictions = np.mean(found, axis=0)
-        return mean
+        return found[0] if len(found) == 1 else together(self._ensemble.objective, found)
 
     def _encode(self, predictions: Predictions, header: str | None) -> Answer:
         looks = reads_accept(self._image) or self._keys is not None
         accept = accept_of(header, self._environment) if looks else CSV
         if self._keys is not None:
-            facts = self._facts
-            selected = selectable.select(predictions, self._keys, facts.objective, facts.classes, self._image)
+            of = self._ensemble
+            selected = selectable.select(predictions, self._keys, of.objective, of.classes, self._image)
             body = selectable.encode(selected, self._keys, accept, batch=self._batch)
         else:
             body = encode(predictions, accept, self._image, batch=self._batch).encode()
@@ -141,17 +134,6 @@ def _as_older_images(rows: Rows, features: int) -> Matrix:
         )
     first: Matrix = rows.matrix[:, :features]
     return first
-
-
-def _majority(votes: Predictions) -> Predictions:
-    """Return the most frequent label of each row (models x rows); of equally frequent ones the lowest."""
-    winner: Predictions = votes[0].copy()
-    most = np.zeros(votes.shape[1], np.int64)
-    for label in np.unique(votes):
-        count = (votes == label).sum(axis=0)
-        winner[count > most] = label
-        most = np.maximum(most, count)
-    return winner
 
 
 def _answer(status: int, text: str) -> Answer:

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 from sagestead.domain.runs import RunSpec
 from sagestead.engines.process import lock
 from sagestead.engines.process.observe import read_record
+from sagestead.forest import compiling
 from sagestead.worker import surroundings
 from sagestead.worker.main import Work, tell, work
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
@@ -162,6 +163,8 @@ def preload() -> None:
             importlib.import_module(name)
         except Exception:  # noqa: BLE001 - a broken library must not keep the others from running
             traceback.print_exc()
+    if compiling.available() and compiling.is_cached():
+        compiling.load()
 
 
 def main() -> None:
