@@ -1,9 +1,11 @@
 """The main job with boto3 against real servers: train, register, transform, deploy, predict, delete."""
 
+import io
 import itertools
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from tests.forest.library import cases
 
 Start = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
 Variables = Callable[..., dict[str, str]]
@@ -263,6 +266,30 @@ def test_a_model_that_cannot_be_loaded_fails_with_the_cause(cloud: Cloud) -> Non
     assert answer["EndpointStatus"] == "Failed"
     assert "gz" in answer["FailureReason"]
     cloud.sagemaker.delete_endpoint(EndpointName="broken")
+
+
+def test_a_pickle_from_an_old_image_answers_what_its_own_xgboost_predicted(cloud: Cloud) -> None:
+    case = cases()["0.90", "binary-logistic-best"]
+    pickled = next(content for suffix, content in case.files.items() if suffix.startswith("pickle"))
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("xgboost-model")
+        member.size = len(pickled)
+        archive.addfile(member, io.BytesIO(pickled))
+    cloud.s3.put_object(Bucket=BUCKET, Key="old/model.tar.gz", Body=packed.getvalue())
+    cloud.sagemaker.create_model(
+        ModelName="old",
+        ExecutionRoleArn=cloud.role,
+        PrimaryContainer={
+            "Image": f"{REGISTRY}:0.90-2-cpu-py3",
+            "ModelDataUrl": f"s3://{BUCKET}/old/model.tar.gz",
+        },
+    )
+    cloud.deploy("old", "old")
+    assert cloud.in_service("old")["EndpointStatus"] == "InService"
+    rows = "\n".join(",".join("" if cell != cell else repr(float(cell)) for cell in row) for row in case.rows)  # noqa: PLR0124 - NaN
+    answer = [float(value) for value in cloud.predict("old", rows.encode()).split(b",")]
+    assert answer == pytest.approx(case.prediction.tolist(), rel=1e-6)
 
 
 def test_an_image_that_is_not_there_fails_by_name(cloud: Cloud) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sagestead.domain.runs import RunPhase
 from sagestead.engines.process.engine import ProcessEngine
 from sagestead.serving.host import NoAnswer, Unread
 from sagestead.serving.worker_host import WorkerHost
+from sagestead.wire.frames import AnswerFrame, encode
 from sagestead.worker.contract import Answer, Invocation
 
 from .conftest import OWNER, Instance, run, until
@@ -146,5 +148,23 @@ def test_a_retired_host_hangs_up_after_its_last_answer(instance: Instance) -> No
         host.retire()
         assert (await asked).status == 200
         await until(lambda: host._link is not None and host._link._transport.is_closing())
+
+    run(scenario())
+
+
+def test_an_instance_that_went_before_the_request_was_sent_has_not_read_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen()
+            host = WorkerHost(str(tmp_path / "s"))
+            first = asyncio.create_task(host.invoke(asking(b"1")))
+            connection, _ = await asyncio.to_thread(listener.accept)
+            await asyncio.to_thread(connection.recv, 1 << 16)
+            connection.sendall(encode(AnswerFrame(0, 200, "text/csv", b"1")))
+            assert (await first).body == b"1"
+            connection.close()
+            with pytest.raises(Unread):
+                await host.invoke(asking(b"2"))
 
     run(scenario())

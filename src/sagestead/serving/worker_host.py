@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import select
 from typing import cast
 
 from sagestead.serving.host import NoAnswer, Unread
@@ -24,6 +25,7 @@ from sagestead.worker.contract import Answer, Invocation
 
 TIMEOUT = 60.0
 _ID_SPACE = 2**32
+_ENDED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 
 
 class WorkerHost:
@@ -84,13 +86,22 @@ class _Link(asyncio.Protocol):
         self._ids = itertools.count()
         self._leaving = False
         self._transport: asyncio.Transport
+        self._end = select.poll()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self._end.register(transport.get_extra_info("socket").fileno(), _ENDED)
         self.usable = True
 
     def send(self, invocation: Invocation) -> asyncio.Future[Answer]:
-        """Write a request; the future gets its answer, `Unread` or `NoAnswer`."""
+        """Write a request; the future gets its answer, `Unread` or `NoAnswer`.
+
+        Raises:
+            Unread: the instance has gone already, which the loop will only hear next.
+        """
+        if not self.pending and self._end.poll(0):
+            self.usable = False
+            raise Unread
         identity = next(self._ids) % _ID_SPACE
         frame = RequestFrame(
             identity,
