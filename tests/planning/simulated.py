@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from sagestead.domain import endpoint as endpoint_words
+from sagestead.domain import job_status
 from sagestead.domain import training as training_words
-from sagestead.domain import transform_status as transform_words
 from sagestead.domain.resources import Json, Key, Kind, Resource, resource_arn
 from sagestead.domain.routes import Route
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
@@ -25,8 +25,8 @@ PROGRAMS = {"xgboost": Program("a:load", "a:train")}
 ENDED = (RunPhase.EXITED, RunPhase.LOST)
 MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
-    Kind.TRAINING_JOB: training_words.may_follow,
-    Kind.TRANSFORM_JOB: transform_words.may_follow,
+    Kind.TRAINING_JOB: job_status.may_follow,
+    Kind.TRANSFORM_JOB: job_status.may_follow,
 }
 
 

@@ -147,7 +147,8 @@ def show(lines: IO[str]) -> None:
             elif event["state"] == "start":
                 progress.update(task, description=event["name"])
             else:
-                progress.console.print(f"  {event['seconds']:6.1f} s  {event['name']:<32} {event['detail']}")
+                line_of = f"  {event['seconds']:6.1f} s  {event['name']:<32} {event['detail']}"
+                progress.console.print(line_of, soft_wrap=True)
                 progress.advance(task)
 
 

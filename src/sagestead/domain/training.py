@@ -6,36 +6,10 @@ Rule: a status never goes backwards, and every secondary status is entered once,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
 from sagestead.domain.resources import Json
-
-
-class TrainingStatus(StrEnum):
-    """TrainingJobStatus."""
-
-    IN_PROGRESS = "InProgress"
-    STOPPING = "Stopping"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
-    STOPPED = "Stopped"
-
-
-FOLLOWERS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        TrainingStatus.IN_PROGRESS: frozenset(
-            {TrainingStatus.COMPLETED, TrainingStatus.FAILED, TrainingStatus.STOPPING}
-        ),
-        TrainingStatus.STOPPING: frozenset({TrainingStatus.STOPPED, TrainingStatus.FAILED}),
-        TrainingStatus.COMPLETED: frozenset(),
-        TrainingStatus.FAILED: frozenset(),
-        TrainingStatus.STOPPED: frozenset(),
-    }
-)
-
-TERMINAL = frozenset({TrainingStatus.COMPLETED, TrainingStatus.FAILED, TrainingStatus.STOPPED})
 
 
 class Stage(NamedTuple):
@@ -70,11 +44,6 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         ),
     }
 )
-
-
-def may_follow(before: str, after: str) -> bool:
-    """True when `after` is the same status or one that the table allows next."""
-    return before == after or after in FOLLOWERS.get(before, frozenset())
 
 
 def say(detail: Json, message: str) -> Json:

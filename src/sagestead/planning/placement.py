@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sagestead.domain import training, transform_status
 from sagestead.domain.instances import threads
+from sagestead.domain.job_status import TERMINAL
 from sagestead.domain.resources import Key, Kind, Resource
 
 PER_CORE = 2
@@ -38,13 +38,11 @@ def job_of(resource: Resource, cores: int) -> Job | None:
     """Return what a resource takes, or waits to take; None when that is nothing. Never raises."""
     if resource.key.kind is Kind.TRAINING_JOB:
         wanted, waits = "ResourceConfig", resource.detail.get("SecondaryStatus", "Starting") == "Starting"
-        under_way = resource.status not in training.TERMINAL
     elif resource.key.kind is Kind.TRANSFORM_JOB:
         wanted, waits = "TransformResources", "_has_place" not in resource.detail
-        under_way = resource.status not in transform_status.TERMINAL
     else:
         return None
-    if not under_way or (waits and resource.status != _MAY_WAIT):
+    if resource.status in TERMINAL or (waits and resource.status != _MAY_WAIT):
         return None
     size = resource.spec.get(wanted, {})
     count = size.get("InstanceCount", 1) * threads(size.get("InstanceType", ""), cores)

@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 from sagestead.domain.images import no_such_image
 from sagestead.domain.instances import threads
+from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
-from sagestead.domain.training import TERMINAL, TrainingStatus, enter, say
+from sagestead.domain.training import enter, say
 from sagestead.planning import backoff, failure
 from sagestead.planning.placement import waiting
 from sagestead.planning.programs import Programs, program_of
@@ -81,7 +82,7 @@ def plan(job: Resource, seen: Observed, now: float) -> Plan:
     if job.status in TERMINAL:
         return _after_end(job, seen, now)
     phase: str = job.detail.get("SecondaryStatus", "Starting")
-    if job.status == TrainingStatus.STOPPING and phase != "Uploading":
+    if job.status == JobStatus.STOPPING and phase != "Uploading":
         return _stopping(job, seen, now)
     return _PHASES[phase](job, seen, now)
 
@@ -126,7 +127,7 @@ def _training(job: Resource, seen: Observed, now: float) -> Plan:
         outcome = {"stage": "MaxRuntimeExceeded", "reason": None}
         detail = {**enter(job.detail, "Stopping", now), "_outcome": outcome}
         steps: tuple[Step, ...] = (Stop(run.run_id, STOP_GRACE),)
-        return Plan(steps, TrainingStatus.STOPPING, detail, now + LOOK_SECONDS)
+        return Plan(steps, JobStatus.STOPPING, detail, now + LOOK_SECONDS)
     detail, steps = job.detail, ()
     is_time = now >= detail.get("_synced_at", 0) + LOOK_SECONDS
     if job.spec.get("CheckpointConfig") is not None and is_time and not seen.busy:
@@ -153,7 +154,7 @@ def _uploading(job: Resource, seen: Observed, now: float) -> Plan:
     outcome = job.detail.get("_outcome") or {"stage": "Completed", "reason": None}
     if seen.collected.error is not None and outcome["stage"] != "Failed":
         outcome = {"stage": "Failed", "reason": seen.collected.error[: failure.LIMIT]}
-    elif job.status == TrainingStatus.STOPPING and outcome["stage"] != "MaxRuntimeExceeded":
+    elif job.status == JobStatus.STOPPING and outcome["stage"] != "MaxRuntimeExceeded":
         outcome = {"stage": "Stopped", "reason": None}
     detail = {**job.detail, "_outcome": outcome}
     if seen.collected.metrics:
@@ -173,10 +174,10 @@ _PHASES: Mapping[str, Callable[[Resource, Observed, float], Plan]] = MappingProx
 
 _STATUS_OF_STAGE = MappingProxyType(
     {
-        "Completed": TrainingStatus.COMPLETED,
-        "Failed": TrainingStatus.FAILED,
-        "Stopped": TrainingStatus.STOPPED,
-        "MaxRuntimeExceeded": TrainingStatus.STOPPED,
+        "Completed": JobStatus.COMPLETED,
+        "Failed": JobStatus.FAILED,
+        "Stopped": JobStatus.STOPPED,
+        "MaxRuntimeExceeded": JobStatus.STOPPED,
     }
 )
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from sagestead.domain.images import no_such_image
 from sagestead.domain.instances import threads
+from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
-from sagestead.domain.transform_status import TERMINAL, TransformStatus
 from sagestead.planning import backoff, failure
 from sagestead.planning.programs import Programs, program_of
 from sagestead.planning.steps import (
@@ -73,11 +73,11 @@ def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a transform job."""
     if job.status in TERMINAL:
         return _after_end(job, seen, now)
-    if job.status == TransformStatus.STOPPING:
+    if job.status == JobStatus.STOPPING:
         return _stop(job, seen, now)
     refusal = _refusal(job, seen)
     if refusal is not None:
-        return _end(job, TransformStatus.FAILED, refusal, now)
+        return _end(job, JobStatus.FAILED, refusal, now)
     if not seen.has_place and "_has_place" not in job.detail:
         return Plan((), job.status, job.detail, now + WAIT_SECONDS)
     job = replace(job, detail={**job.detail, "_has_place": True})
@@ -89,7 +89,7 @@ def plan(job: Resource, seen: Observed, now: float) -> Plan:
 
 def give_up(job: Resource, reason: str, now: float) -> Plan | None:
     """Return the plan that ends a job which cannot be carried on; None when it ended already."""
-    return None if job.status in TERMINAL else _end(job, TransformStatus.FAILED, reason, now)
+    return None if job.status in TERMINAL else _end(job, JobStatus.FAILED, reason, now)
 
 
 def _run(job: Resource, seen: Observed, now: float) -> Plan:
@@ -106,8 +106,8 @@ def _run(job: Resource, seen: Observed, now: float) -> Plan:
         return _collect(job, seen, now)
     reason = seen.collected.error or _crash(seen)
     if reason is not None:
-        return _end(job, TransformStatus.FAILED, reason, now)
-    return _end(job, TransformStatus.COMPLETED, None, now)
+        return _end(job, JobStatus.FAILED, reason, now)
+    return _end(job, JobStatus.COMPLETED, None, now)
 
 
 def _stop(job: Resource, seen: Observed, now: float) -> Plan:
@@ -117,7 +117,7 @@ def _stop(job: Resource, seen: Observed, now: float) -> Plan:
         return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
     if seen.runs and seen.collected is None:
         return _collect(job, seen, now)
-    return _end(job, TransformStatus.STOPPED, None, now)
+    return _end(job, JobStatus.STOPPED, None, now)
 
 
 def _collect(job: Resource, seen: Observed, now: float) -> Plan:

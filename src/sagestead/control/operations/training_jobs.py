@@ -14,10 +14,11 @@ from sagestead.control.operations import records, training_requests
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.errors import InUse, Invalid, Refusal
 from sagestead.domain.images import built_in_image
+from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.metrics import built_in_metric_definitions
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.s3_uri import locate
-from sagestead.domain.training import TERMINAL, TrainingStatus, enter
+from sagestead.domain.training import enter
 from sagestead.ports import Change
 
 
@@ -37,7 +38,7 @@ def create_training_job(ctx: Context, request: Json) -> Json:
     draft = records.draft(ctx, Kind.TRAINING_JOB, name, {**request, "StoppingCondition": stopping}, tags)
     draft = replace(
         draft,
-        status=TrainingStatus.IN_PROGRESS.value,
+        status=JobStatus.IN_PROGRESS.value,
         detail=enter({}, "Starting", ctx.now),
         due_at=ctx.now,
     )
@@ -82,9 +83,9 @@ def stop_training_job(ctx: Context, request: Json) -> Json:
     def decide(seen: Resource) -> Change | None:
         if seen.status in TERMINAL:
             raise Invalid(f"The request was rejected because the training job is in status {seen.status}.")
-        if seen.status == TrainingStatus.STOPPING:
+        if seen.status == JobStatus.STOPPING:
             return None
-        return Change(ctx.now, status=TrainingStatus.STOPPING.value)
+        return Change(ctx.now, status=JobStatus.STOPPING.value)
 
     records.change(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), decide)
     return {}
@@ -163,6 +164,6 @@ OPERATIONS: dict[str, Operation] = {
 
 HOLDS: dict[str, Hold] = {
     "DescribeTrainingJob": Hold(
-        "TrainingJobStatus", frozenset({TrainingStatus.IN_PROGRESS.value, TrainingStatus.STOPPING.value})
+        "TrainingJobStatus", frozenset({JobStatus.IN_PROGRESS.value, JobStatus.STOPPING.value})
     ),
 }

@@ -20,10 +20,10 @@ from sagestead.control.operations.tags import tags_of
 from sagestead.control.operations.training_requests import check_bucket
 from sagestead.domain.data_processing import processing_of
 from sagestead.domain.errors import InUse, Invalid
+from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.s3_uri import locate
 from sagestead.domain.transform import TransformTask
-from sagestead.domain.transform_status import TERMINAL, TransformStatus
 from sagestead.ports import Change
 
 MOST_MEGABYTES = 100
@@ -64,7 +64,7 @@ def create_transform_job(ctx: Context, request: Json) -> Json:
     check_bucket(ctx, request["TransformOutput"]["S3OutputPath"], "TransformOutput.S3OutputPath")
     draft = replace(
         records.draft(ctx, Kind.TRANSFORM_JOB, name, request, tags),
-        status=TransformStatus.IN_PROGRESS.value,
+        status=JobStatus.IN_PROGRESS.value,
         detail={"_Container": container},
         due_at=ctx.now,
     )
@@ -97,9 +97,9 @@ def stop_transform_job(ctx: Context, request: Json) -> Json:
     def decide(seen: Resource) -> Change | None:
         if seen.status in TERMINAL:
             raise Invalid(f"The request was rejected because the transform job is in status {seen.status}.")
-        if seen.status == TransformStatus.STOPPING:
+        if seen.status == JobStatus.STOPPING:
             return None
-        return Change(ctx.now, status=TransformStatus.STOPPING.value)
+        return Change(ctx.now, status=JobStatus.STOPPING.value)
 
     records.change(ctx, lambda: _find(ctx, name, f"Could not find job to update with name: {name}"), decide)
     return {}
@@ -164,6 +164,6 @@ OPERATIONS: dict[str, Operation] = {
 
 HOLDS: dict[str, Hold] = {
     "DescribeTransformJob": Hold(
-        "TransformJobStatus", frozenset({TransformStatus.IN_PROGRESS.value, TransformStatus.STOPPING.value})
+        "TransformJobStatus", frozenset({JobStatus.IN_PROGRESS.value, JobStatus.STOPPING.value})
     ),
 }

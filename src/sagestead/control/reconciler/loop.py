@@ -22,8 +22,7 @@ from sagestead.control.reconciler.observing import Observer
 from sagestead.control.reconciler.turns import Turns
 from sagestead.control.staging import Staging
 from sagestead.domain import endpoint as endpoint_words
-from sagestead.domain import training as training_words
-from sagestead.domain import transform_status as transform_words
+from sagestead.domain import job_status
 from sagestead.domain.resources import Key, Kind, Resource
 from sagestead.domain.runs import RunState
 from sagestead.planning import endpoint as endpoint_planning
@@ -49,8 +48,8 @@ _log = logging.getLogger(__name__)
 
 _MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
-    Kind.TRAINING_JOB: training_words.may_follow,
-    Kind.TRANSFORM_JOB: transform_words.may_follow,
+    Kind.TRAINING_JOB: job_status.may_follow,
+    Kind.TRANSFORM_JOB: job_status.may_follow,
 }
 
 Sight = frozenset[tuple[str, str, int]]

@@ -17,9 +17,9 @@ from sagestead.control.reconciler.errands import Errands
 from sagestead.control.reconciler.turns import Turns
 from sagestead.control.staging import OPT_ML, read_marker
 from sagestead.domain.endpoint import EndpointStatus
+from sagestead.domain.job_status import TERMINAL
 from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunState
-from sagestead.domain.training import TERMINAL
 from sagestead.planning import endpoint as endpoint_planning
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
