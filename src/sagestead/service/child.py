@@ -43,6 +43,7 @@ class Child:
             self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,  # what is waited for with a selector must not be read ahead
             env={**own, lifeline.VARIABLE: str(end_of_service)},
             pass_fds=[end_of_service],
             start_new_session=True,
