@@ -23,14 +23,14 @@ def asking(body: bytes) -> Invocation:
 
 
 async def pid_of(host: WorkerHost) -> int:
-    return int((await host.invoke(asking(b"pid"))).body)
+    return int((await host.begin(asking(b"pid"))).body)
 
 
 def test_many_requests_at_once_get_their_own_answers(instance: Instance) -> None:
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
         bodies = [f"{number},{'x' * (number * 1000)}".encode() for number in range(60)]
-        answers = await asyncio.gather(*(host.invoke(asking(body)) for body in bodies))
+        answers = await asyncio.gather(*(host.begin(asking(body)) for body in bodies))
         assert answers == [Answer(200, "text/csv", body, "trace=1") for body in bodies]
         assert host.outstanding == 0
         host.retire()
@@ -42,8 +42,8 @@ def test_a_body_of_the_greatest_size_passes(instance: Instance) -> None:
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
         body = bytes(6 * 1024 * 1024)
-        assert (await host.invoke(asking(body))).body == body
-        large = await host.invoke(asking(b"large"))
+        assert (await host.begin(asking(body))).body == body
+        large = await host.begin(asking(b"large"))
         assert (large.status, large.body) == (
             500,
             b"the model's answer has 7000000 bytes; at most 6291456 are allowed",
@@ -56,8 +56,8 @@ def test_a_body_of_the_greatest_size_passes(instance: Instance) -> None:
 def test_a_model_that_raises_answers_500_and_serves_on(instance: Instance) -> None:
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
-        assert (await host.invoke(asking(b"raise"))).status == 500
-        assert (await host.invoke(asking(b"1"))).body == b"1"
+        assert (await host.begin(asking(b"raise"))).status == 500
+        assert (await host.begin(asking(b"1"))).body == b"1"
         host.retire()
 
     run(scenario())
@@ -66,7 +66,7 @@ def test_a_model_that_raises_answers_500_and_serves_on(instance: Instance) -> No
 def test_nobody_at_the_address_is_unread(tmp_path: Path) -> None:
     async def scenario() -> None:
         with pytest.raises(Unread):
-            await WorkerHost(str(tmp_path / "none")).invoke(asking(b"1"))
+            await WorkerHost(str(tmp_path / "none")).begin(asking(b"1"))
 
     run(scenario())
 
@@ -74,12 +74,12 @@ def test_nobody_at_the_address_is_unread(tmp_path: Path) -> None:
 def test_of_a_dying_instances_requests_only_the_first_was_begun(instance: Instance) -> None:
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
-        await host.invoke(asking(b"warm"))
-        asked = [host.invoke(asking(body)) for body in (b"die", b"2", b"3")]
+        await host.begin(asking(b"warm"))
+        asked = [host.begin(asking(body)) for body in (b"die", b"2", b"3")]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [NoAnswer, Unread, Unread]
         with pytest.raises(Unread):
-            await host.invoke(asking(b"later"))
+            await host.begin(asking(b"later"))
 
     run(scenario())
 
@@ -89,7 +89,7 @@ def test_a_request_that_a_killed_instance_never_read_is_unread(instance: Instanc
         host = WorkerHost(instance("a"))
         process = await pid_of(host)
         os.kill(process, signal.SIGSTOP)
-        asked = asyncio.create_task(host.invoke(asking(b"1")))
+        asked = host.begin(asking(b"1"))
         await until(lambda: host.outstanding == 1)
         os.kill(process, signal.SIGKILL)
         with pytest.raises(Unread):
@@ -102,14 +102,14 @@ def test_a_stopped_instance_answers_what_it_began_and_hands_back_the_rest(instan
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
         process = await pid_of(host)
-        asked = [asyncio.create_task(host.invoke(asking(body))) for body in (b"wait 0.1", b"2", b"3")]
+        asked = [asyncio.create_task(host.begin(asking(body))) for body in (b"wait 0.1", b"2", b"3")]
         await until(lambda: host.outstanding == 3)
         os.kill(process, signal.SIGTERM)
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(outcome, Answer | Unread) for outcome in outcomes)
         await until(lambda: host._link is not None and not host._link.usable)
         with pytest.raises(Unread):
-            await host.invoke(asking(b"later"))
+            await host.begin(asking(b"later"))
 
     run(scenario())
 
@@ -121,7 +121,7 @@ def test_an_instance_that_starts_again_is_found_again(instance: Instance, engine
         os.kill(await pid_of(host), signal.SIGKILL)
         await until(lambda: engine.runs(OWNER)[0].phase is RunPhase.EXITED)
         assert await asyncio.to_thread(instance, "a") == address
-        assert (await host.invoke(asking(b"1"))).body == b"1"
+        assert (await host.begin(asking(b"1"))).body == b"1"
         host.retire()
 
     run(scenario())
@@ -131,10 +131,10 @@ def test_a_late_answer_is_dropped_and_counts_until_it_comes(instance: Instance) 
     async def scenario() -> None:
         host = WorkerHost(instance("a"), timeout=0.1)
         with pytest.raises(TimeoutError):
-            await host.invoke(asking(b"wait 0.3"))
+            await host.begin(asking(b"wait 0.3"))
         assert host.outstanding == 1
         await until(lambda: host.outstanding == 0)
-        assert (await host.invoke(asking(b"1"))).body == b"1"
+        assert (await host.begin(asking(b"1"))).body == b"1"
         host.retire()
 
     run(scenario())
@@ -143,7 +143,7 @@ def test_a_late_answer_is_dropped_and_counts_until_it_comes(instance: Instance) 
 def test_a_retired_host_hangs_up_after_its_last_answer(instance: Instance) -> None:
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
-        asked = asyncio.create_task(host.invoke(asking(b"wait 0.1")))
+        asked = host.begin(asking(b"wait 0.1"))
         await until(lambda: host.outstanding == 1)
         host.retire()
         assert (await asked).status == 200
@@ -158,13 +158,13 @@ def test_an_instance_that_went_before_the_request_was_sent_has_not_read_it(tmp_p
             listener.bind(str(tmp_path / "s"))
             listener.listen()
             host = WorkerHost(str(tmp_path / "s"))
-            first = asyncio.create_task(host.invoke(asking(b"1")))
+            first = host.begin(asking(b"1"))
             connection, _ = await asyncio.to_thread(listener.accept)
             await asyncio.to_thread(connection.recv, 1 << 16)
             connection.sendall(encode(AnswerFrame(0, 200, "text/csv", b"1")))
             assert (await first).body == b"1"
             connection.close()
             with pytest.raises(Unread):
-                await host.invoke(asking(b"2"))
+                await host.begin(asking(b"2"))
 
     run(scenario())

@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+INLINE = "inline:"
+"""Beginning of the address of a model that front doors host themselves; a prepared folder's path follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A production variant: its share of the traffic and the addresses of its ready instances."""
+    """A production variant: its share of the traffic and the addresses of its ready instances.
+
+    An address is the path of an instance's Unix socket, or `INLINE` and the folder of a prepared model.
+    """
 
     name: str
     weight: float

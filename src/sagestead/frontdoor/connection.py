@@ -250,7 +250,10 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request) -> Response:
         try:
-            return await self.door.app(request) if request.raw_path else malformed(self.refusal)
+            if not request.raw_path:
+                return malformed(self.refusal)
+            answer = self.door.app(request)
+            return answer if isinstance(answer, Response) else await answer
         except Refusal as refusal:
             return malformed(refusal)
 

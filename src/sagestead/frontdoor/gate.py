@@ -92,7 +92,8 @@ class Gate:
         service, rules = self._choose(request)
         share = Share(self._room)
         try:
-            response = await service.handler(await self._admit(request, rules, share))
+            answer = service.handler(await self._admit(request, rules, share))
+            response = answer if isinstance(answer, Response) else await answer
         except Refusal as refusal:
             return render(refusal, rules.protocol, request)
         except Exception:  # noqa: BLE001 - a defect of any kind must be answered and logged

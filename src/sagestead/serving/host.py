@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from sagestead.worker.contract import Answer, Invocation
@@ -18,8 +19,9 @@ class NoAnswer(Exception):  # noqa: N818 - says what became of the request
 class Host(Protocol):
     """One instance.
 
-    Law: a request is begun at most once. `invoke` returns the answer, or raises `Unread` (surely not
-    begun), `NoAnswer` (perhaps begun) or `TimeoutError`.
+    Law: a request is begun at most once. `begin` never waits: it returns the answer when there is one at
+    once, else a future of it, which may raise `Unread` (surely not begun), `NoAnswer` (perhaps begun) or
+    `TimeoutError`. Cancelling the future says that nobody waits for the answer any more.
     """
 
     @property
@@ -27,8 +29,8 @@ class Host(Protocol):
         """How many requests it was given and has not answered, those nobody waits for included."""
         ...
 
-    async def invoke(self, invocation: Invocation) -> Answer:
-        """Pass a request on and wait for its answer."""
+    def begin(self, invocation: Invocation) -> Answer | asyncio.Future[Answer]:
+        """Answer a request, or pass it on; raise `Unread` when that is known not to work."""
         ...
 
     def retire(self) -> None:

@@ -101,7 +101,8 @@ class InvocationHandler:
         hosts = [self._watcher.host(address) for address in variant.addresses]
         for host in sorted(hosts, key=lambda host: (host.outstanding, self._draw())):
             with suppress(Unread):
-                return await host.invoke(invocation)
+                answer = host.begin(invocation)
+                return answer if isinstance(answer, Answer) else await answer
         return None
 
     def _now(self, route: Route, variant: Variant) -> Variant:

@@ -43,14 +43,17 @@ class WorkerHost:
         """How many requests it has not answered."""
         return len(self._link.pending) if self._link is not None else 0
 
-    async def invoke(self, invocation: Invocation) -> Answer:
-        """Pass a request on and wait for its answer.
+    def begin(self, invocation: Invocation) -> asyncio.Future[Answer]:
+        """Pass a request on; the future gets its answer, or one of these.
 
         Raises:
             Unread: the instance is not there, or went before it began the request.
             NoAnswer: the instance went and may have begun the request.
             TimeoutError: no answer in time; the request stays outstanding until the instance answers it.
         """
+        return asyncio.ensure_future(self._invoke(invocation))
+
+    async def _invoke(self, invocation: Invocation) -> Answer:
         async with asyncio.timeout(self._timeout):
             link = await self._connected()
             return await link.send(invocation)

@@ -117,5 +117,8 @@ class Response:
     body: bytes | Stream = b""
 
 
-Handler = Callable[[Call], Awaitable[Response]]
-App = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Call], Response | Awaitable[Response]]
+"""Answers a verified call: at once when nothing has to be waited for, else by an awaitable."""
+
+App = Callable[[Request], Response | Awaitable[Response]]
+"""Answers a request, in the same two ways."""

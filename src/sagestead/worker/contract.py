@@ -14,7 +14,7 @@ from typing import Protocol
 from sagestead.domain.refused_model import ModelRefused
 from sagestead.worker.layout import Layout
 
-__all__ = ["Answer", "Invocation", "Load", "Model", "ModelRefused", "Train"]
+__all__ = ["Answer", "InlineModel", "Invocation", "Load", "Model", "ModelRefused", "Open", "Prepare", "Train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,40 @@ class Load(Protocol):
 
     def __call__(self, model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
         """Return the model; raise `ModelRefused` with a sentence when it cannot be read."""
+        ...
+
+
+class Prepare(Protocol):
+    """Entry point of role `prepare`: read the model from `/opt/ml/model` and leave it ready to be mapped.
+
+    It runs in a process of its own, once for each variant of a generation whose model holds no user code.
+    """
+
+    def __call__(self, model_dir: Path, image: str, environment: Mapping[str, str], prepared: Path) -> None:
+        """Write everything that `Open` needs into the empty folder `prepared`; raise `ModelRefused`."""
+        ...
+
+
+class InlineModel(Protocol):
+    """A prepared model as a front door holds it. Law: `invoke` never raises for bad input."""
+
+    def cost(self, invocation: Invocation) -> float:
+        """Return about how many seconds `invoke` will take, in a few microseconds at most."""
+        ...
+
+    def invoke(self, invocation: Invocation) -> Answer:
+        """Answer one request; may be called from several threads at a time.
+
+        Long work releases the GIL and comes back to the interpreter every few milliseconds.
+        """
+        ...
+
+
+class Open(Protocol):
+    """How a front door opens what `Prepare` left: by mapping it, without reading the model's file again."""
+
+    def __call__(self, prepared: Path) -> InlineModel:
+        """Return the model; raise `ModelRefused` when the folder is not whole."""
         ...
 
 
