@@ -102,7 +102,7 @@ def test_a_stopped_instance_answers_what_it_began_and_hands_back_the_rest(instan
     async def scenario() -> None:
         host = WorkerHost(instance("a"))
         process = await pid_of(host)
-        asked = [asyncio.create_task(host.begin(asking(body))) for body in (b"wait 0.1", b"2", b"3")]
+        asked = [host.begin(asking(body)) for body in (b"wait 0.1", b"2", b"3")]
         await until(lambda: host.outstanding == 3)
         os.kill(process, signal.SIGTERM)
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
