@@ -58,7 +58,7 @@ def microseconds(work: Callable[[], object], seconds: float) -> float:
 def measured(booster: xgboost.Booster, rows: Floats, seconds: float) -> dict[str, Any]:
     """Measure all four ways of scoring the same rows."""
     ensemble = read(bytes(booster.save_raw("ubj")))
-    scorer, twin = Scorer(ensemble), Twin(plan(ensemble))
+    scorer, twin = Scorer.of(ensemble), Twin(plan(ensemble))
     ways: dict[str, Callable[[], Any]] = {
         "kernel": lambda: scorer.score(rows),
         "twin": lambda: twin.score(rows, margins=False)[:, 0],
@@ -87,7 +87,7 @@ def main() -> None:
         booster.set_param({"nthread": 1})
         began = time.perf_counter()
         ensemble = read(bytes(booster.save_raw("ubj")))
-        Scorer(ensemble)
+        Scorer.of(ensemble)
         figures: dict[str, Any] = {"load_ms": round((time.perf_counter() - began) * 1e3, 1)}
         for count in ROWS:
             rows = random.normal(size=(count, COLUMNS)).astype(np.float32)

@@ -70,7 +70,7 @@ def assert_same_bits(found: Floats, expected: Floats) -> None:
 def test_every_objective_of_every_booster(objective: str, booster: str) -> None:
     model = trained(objective, booster, seed=len(objective))
     ensemble = ensemble_of(model)
-    scorer = Scorer(ensemble)
+    scorer = Scorer.of(ensemble)
     random = np.random.default_rng(0)
     for _ in range(3):
         rows = hard_rows(random, ensemble)
@@ -100,7 +100,7 @@ def test_random_models_and_matrices(case: Case) -> None:
     model = trained(objective, booster, seed, **SHAPES[shape])
     ensemble = ensemble_of(model)
     rows = hard_rows(np.random.default_rng(seed), ensemble, 40)[:count, :columns]
-    scorer = Scorer(ensemble)
+    scorer = Scorer.of(ensemble)
     expected = oracle(model, rows).reshape(scorer.score(rows).shape)
     assert_same_bits(scorer.score(rows), expected)
     with pytest.MonkeyPatch.context() as patch:
@@ -113,13 +113,13 @@ def test_however_rows_are_divided_their_bits_are_the_same(monkeypatch: pytest.Mo
     model = trained("multi:softprob", "gbtree", 5)
     ensemble = ensemble_of(model)
     rows = hard_rows(np.random.default_rng(5), ensemble, 500)
-    whole = Scorer(ensemble).score(rows)
+    whole = Scorer.of(ensemble).score(rows)
     assert_same_bits(whole, oracle(model, rows))
-    one_by_one = [Scorer(ensemble).score(rows[at : at + 1]) for at in range(0, len(rows), 7)]
+    one_by_one = [Scorer.of(ensemble).score(rows[at : at + 1]) for at in range(0, len(rows), 7)]
     assert_same_bits(np.concatenate(one_by_one), whole[::7])
     monkeypatch.setattr(scoring, "_STEPS_AT_ONCE", 1000)
     monkeypatch.setattr("sagestead.forest.twin._AT_ONCE", 1000)
-    assert_same_bits(Scorer(ensemble).score(rows), whole)
+    assert_same_bits(Scorer.of(ensemble).score(rows), whole)
 
 
 @by_both
@@ -259,14 +259,14 @@ def test_an_unknown_objective_is_refused_by_name() -> None:
         ensemble_of(trained("reg:squarederror", "gbtree", 0)), objective="reg:made_up"
     )
     with pytest.raises(transforms.UnknownObjective, match="'reg:made_up' is not known"):
-        Scorer(ensemble)
+        Scorer.of(ensemble)
 
 
 def test_a_model_that_cannot_be_addressed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ensemble = ensemble_of(trained("reg:squarederror", "gbtree", 0))
     monkeypatch.setattr(layout, "_LARGEST", 100)
     with pytest.raises(layout.TooLarge, match="more than 100 words"):
-        Scorer(ensemble)
+        Scorer.of(ensemble)
 
 
 def test_a_linear_model_has_no_rounds() -> None:
@@ -286,9 +286,9 @@ def test_several_models_say_their_mean_or_what_most_say() -> None:
 
 def test_steps_tell_what_a_row_costs() -> None:
     ensemble = ensemble_of(trained("reg:squarederror", "gbtree", 1, max_depth=3, num_parallel_tree=2))
-    assert 0 < Scorer(ensemble).steps <= 3 * ensemble.trees
+    assert 0 < Scorer.of(ensemble).steps <= 3 * ensemble.trees
     linear = ensemble_of(trained("multi:softprob", "gblinear", 1))
-    assert Scorer(linear).steps == FEATURES * 4
+    assert Scorer.of(linear).steps == FEATURES * 4
 
 
 @by_both

@@ -63,7 +63,7 @@ def test_kernels_come_in_the_background_and_from_then_on_score() -> None:
 
 
 def test_the_same_rows_before_and_after_kernels_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = Scorer(ensemble_of(trained("binary:logistic", "gbtree", 1)))
+    scorer = Scorer.of(ensemble_of(trained("binary:logistic", "gbtree", 1)))
     rows = np.random.default_rng(1).normal(size=(20, FEATURES)).astype(np.float32)
     compiled = compiling.load()
     ready = iter([None, compiled, None])

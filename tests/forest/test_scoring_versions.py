@@ -20,7 +20,7 @@ def test_each_version_is_matched(version: str) -> None:
     for (written_by, name), case in cases().items():
         if written_by != version:
             continue
-        scorer = Scorer(read(next(iter(case.files.values()))), range(case.trees))
+        scorer = Scorer.of(read(next(iter(case.files.values()))), range(case.trees))
         margin = scorer.score(case.rows, output_margin=True)
         assert margin.tobytes() == case.margin.tobytes(), name
         prediction = scorer.score(case.rows)

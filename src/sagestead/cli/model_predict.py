@@ -69,7 +69,7 @@ def _said(file: Path, matrix: Floats) -> dict[str, Any]:
         if file.stat().st_size > LARGEST:
             return {"refused": f"Model file {file} is larger than {LARGEST} bytes."}
         ensemble = read(file.read_bytes(), str(file))
-        scorer = Scorer(ensemble, range(ensemble.trees_used))
+        scorer = Scorer.of(ensemble, range(ensemble.trees_used))
         return {"predictions": scorer.score(matrix).tolist()}
     except OSError as error:
         return {"refused": f"Model file {file} cannot be opened: {error.strerror}."}

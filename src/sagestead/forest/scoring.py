@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sagestead.forest import layout
 from sagestead.forest.compiling import kernel
 from sagestead.forest.ensemble import Ensemble
+from sagestead.forest.layout import Words
 from sagestead.forest.transforms import LABEL
 from sagestead.forest.twin import Twin
 
@@ -32,14 +33,28 @@ class Unscorable(ValueError):  # noqa: N818 - it says why not
 
 
 class Scorer:
-    """One ensemble, ready to score. Safe to use from several threads; releases the GIL while a kernel runs.
+    """One plan, ready to score. Safe to use from several threads; releases the GIL while a kernel runs.
 
     Attributes:
         features: columns that a row may have.
+        groups: margins of a row.
         steps: steps from node to node that a row costs, about 2 ns each at best: what to plan with.
     """
 
-    def __init__(self, ensemble: Ensemble, trees: range | None = None) -> None:
+    __slots__ = ("_plan", "_rows_at_once", "_transform", "_twin", "features", "groups", "steps")
+
+    def __init__(self, plan: Words) -> None:
+        """Take a plan as `layout.plan` made it: nothing in it is checked again."""
+        self.features = int(plan[layout.FEATURES])
+        self.groups = int(plan[layout.GROUPS])
+        self.steps = layout.steps(plan)
+        self._plan = plan
+        self._transform = int(plan[layout.TRANSFORM])
+        self._rows_at_once = max(1, _STEPS_AT_ONCE // max(1, self.steps))
+        self._twin: Twin | None = None
+
+    @classmethod
+    def of(cls, ensemble: Ensemble, trees: range | None = None) -> Scorer:
         """Lay out an ensemble.
 
         Args:
@@ -51,13 +66,7 @@ class Scorer:
             UnknownObjective: its objective is none of those whose predictions are known.
             TooLarge: it cannot be addressed.
         """
-        self.features = ensemble.features
-        self._plan = layout.plan(ensemble, trees)
-        self._groups = ensemble.groups
-        self._transform = int(self._plan[layout.TRANSFORM])
-        self.steps = layout.steps(self._plan)
-        self._rows_at_once = max(1, _STEPS_AT_ONCE // max(1, self.steps))
-        self._twin: Twin | None = None
+        return cls(layout.plan(ensemble, trees))
 
     def score(self, rows: Floats, *, output_margin: bool = False) -> Floats:
         """Return a prediction a row, or one row of `groups` for objectives that give several.
@@ -79,13 +88,13 @@ class Scorer:
                 f"({self.features} vs. {columns}) : "
                 "Number of columns does not match number of features in booster."
             )
-        out = np.empty((count, self._groups), _FLOAT32)
+        out = np.empty((count, self.groups), _FLOAT32)
         if not self._score(np.ascontiguousarray(rows), out, output_margin):
             raise Unscorable(
                 "Check failed: valid: Input data contains `inf` or a value too large, "
                 "while `missing` is not set to `inf`"
             )
-        if self._groups == 1 or (self._transform == LABEL and not output_margin):
+        if self.groups == 1 or (self._transform == LABEL and not output_margin):
             return out[:, 0]
         return out
 
@@ -116,7 +125,7 @@ def score(
     ensemble: Ensemble, rows: Floats, *, trees: range | None = None, output_margin: bool = False
 ) -> Floats:
     """Score rows with an ensemble that is used once; see `Scorer`, which is to be kept for more."""
-    return Scorer(ensemble, trees).score(rows, output_margin=output_margin)
+    return Scorer.of(ensemble, trees).score(rows, output_margin=output_margin)
 
 
 def trees_of_rounds(ensemble: Ensemble, begin: int, end: int) -> range:

@@ -78,7 +78,7 @@ def test_predictions_are_xgboosts_bit_for_bit_in_any_division(kind: str, tmp_pat
     data = xgboost.DMatrix(X, feature_types=types, enable_categorical=types is not None)
     expected = booster(kind).predict(data)
     for form in ("ubj", "json"):
-        ours = Booster(read(saved(tmp_path, raw(kind, form))), 1)
+        ours = Booster.of(read(saved(tmp_path, raw(kind, form))), 1)
         assert ours.predict(X).tobytes() == expected.tobytes()
         parts = [ours.predict(X[at : at + 7]) for at in range(0, len(X), 7)]
         assert np.concatenate(parts).tobytes() == expected.tobytes()
@@ -237,7 +237,7 @@ def test_mutated_models_are_refused_or_predict(seed: int, kind: str) -> None:
 
 
 def test_wider_rows_are_refused_and_narrower_ones_taken_as_missing(tmp_path: Path) -> None:
-    ours = Booster(read(saved(tmp_path, raw("squared"))), 1)
+    ours = Booster.of(read(saved(tmp_path, raw("squared"))), 1)
     with pytest.raises(Unpredictable, match=r"5 vs\. 6"):
         ours.predict(np.zeros((1, 6), np.float32))
     filled = np.hstack([X[:, :4], np.full((len(X), 1), np.nan, np.float32)])

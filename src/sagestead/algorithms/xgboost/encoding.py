@@ -7,7 +7,6 @@ Rule: a float32 is widened to double and printed with the fewest digits that giv
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +41,15 @@ class NoEncoder(Exception):  # noqa: N818 - the container fails here as well
     status = 500
 
 
-def accept_of(header: str | None, environment: Mapping[str, str]) -> str:
-    """Return the answer's media type; the default of the environment is not checked.
+def accept_of(header: str | None, default: str) -> str:
+    """Return the answer's media type; the default (of the environment) is not checked.
 
     Raises:
         NotAcceptable: the header names another type.
     """
     media = (header or "").partition(";")[0].strip()
     if media in ("", "*/*"):
-        return environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", CSV)
+        return default
     if media.lower() not in ACCEPTED:
         raise NotAcceptable(
             f"Accept type {media} is not supported. Please use supported accept types: {list(ACCEPTED)}."

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sagestead.algorithms.xgboost.decoding import Matrix
 from sagestead.forest.ensemble import Ensemble
-from sagestead.forest.layout import TooLarge
+from sagestead.forest.layout import TooLarge, Words, plan
 from sagestead.forest.scoring import Scorer, Unscorable
 from sagestead.forest.transforms import UnknownObjective
 from sagestead.worker.contract import ModelRefused
@@ -37,15 +37,26 @@ class Unpredictable(ValueError):  # noqa: N818 - it says why not
 
 
 class Booster:
-    """A model that predicts. Safe to use from several threads."""
+    """A model that predicts. Safe to use from several threads.
 
-    def __init__(self, ensemble: Ensemble, threads: int) -> None:
-        self.ensemble = ensemble
+    Attributes:
+        objective: its name, which says what the predictions are.
+        classes: `num_class`; 0 when the objective has none.
+        scorer: what evaluates its trees.
+    """
+
+    __slots__ = ("_threads", "classes", "objective", "scorer")
+
+    def __init__(self, words: Words, objective: str, classes: int, threads: int) -> None:
+        self.objective = objective
+        self.classes = classes
+        self.scorer = Scorer(words)
         self._threads = threads
-        try:
-            self._scorer = Scorer(ensemble, range(ensemble.trees_used))
-        except (UnknownObjective, TooLarge) as error:
-            raise ModelRefused(f"The model cannot be served: {error}") from None
+
+    @classmethod
+    def of(cls, ensemble: Ensemble, threads: int) -> Booster:
+        """Lay out a model; raise `ModelRefused` when it cannot be."""
+        return cls(plan_of(ensemble), ensemble.objective, ensemble.classes, threads)
 
     def predict(self, matrix: Matrix) -> NDArray[np.float32]:
         """Return one float32 a row, or one row of `groups` for objectives that give several.
@@ -58,11 +69,9 @@ class Booster:
             Unpredictable: more columns than the model has, or infinite values.
         """
         rows = matrix.shape[0]
-        if rows * self.ensemble.groups > _OUTPUTS:
-            raise Unpredictable(
-                f"{rows} rows of {self.ensemble.groups} predictions are more than {_OUTPUTS}."
-            )
-        parts = min(self._threads, rows * max(1, self._scorer.steps) // _STEPS)
+        if rows * self.scorer.groups > _OUTPUTS:
+            raise Unpredictable(f"{rows} rows of {self.scorer.groups} predictions are more than {_OUTPUTS}.")
+        parts = min(self._threads, rows * max(1, self.scorer.steps) // _STEPS)
         try:
             if parts > 1:
                 return self._by_threads(matrix, parts)
@@ -79,13 +88,13 @@ class Booster:
 
     def _predict(self, matrix: Matrix) -> NDArray[np.float32]:
         if not scipy.sparse.issparse(matrix):
-            return self._scorer.score(np.asarray(matrix, np.float32))
-        return np.concatenate([self._scorer.score(rows) for rows in self._dense(matrix)])
+            return self.scorer.score(np.asarray(matrix, np.float32))
+        return np.concatenate([self.scorer.score(rows) for rows in self._dense(matrix)])
 
     def _dense(self, matrix: scipy.sparse.csr_matrix) -> Iterator[NDArray[np.float32]]:
         """Yield the rows of a sparse matrix, some at a time, with NaN where it has no entry."""
         count, columns = matrix.shape
-        if columns > self._scorer.features:
+        if columns > self.scorer.features:
             yield np.empty((0, columns), np.float32)  # is refused before memory is spent on it
         step = max(1, _CELLS // max(1, columns))
         for begin in range(0, max(1, count), step):
@@ -93,6 +102,14 @@ class Booster:
             rows = np.full(part.shape, np.nan, np.float32)
             rows[part.row, part.col] = part.data
             yield rows
+
+
+def plan_of(ensemble: Ensemble) -> Words:
+    """Lay out the trees that AWS's containers predict with; raise `ModelRefused`."""
+    try:
+        return plan(ensemble, range(ensemble.trees_used))
+    except (UnknownObjective, TooLarge) as error:
+        raise ModelRefused(f"The model cannot be served: {error}") from None
 
 
 def threads_of(environment: Mapping[str, str]) -> int:

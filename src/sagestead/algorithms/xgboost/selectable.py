@@ -6,6 +6,7 @@ Rule: a key that the objective cannot give is NaN and stands behind those that i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def keys_of(setting: str) -> list[str]:
 
 
 def select(
-    predictions: Predictions, keys: list[str], objective: str, classes: int, image: BuiltInImage
+    predictions: Predictions, keys: Sequence[str], objective: str, classes: int, image: BuiltInImage
 ) -> list[Selected]:
     """Return key -> value for each row; raise `NotSelectable` for an objective without selectable output."""
     valid = _VALID.get(objective)
@@ -71,7 +72,7 @@ def select(
     ]
 
 
-def encode(selected: list[Selected], keys: list[str], accept: str, *, batch: bool) -> bytes:
+def encode(selected: list[Selected], keys: Sequence[str], accept: str, *, batch: bool) -> bytes:
     """Return the body; raise `NotSelectable` for an Accept type without encoder."""
     if accept == JSON:
         return json.dumps({"predictions": selected}).encode()

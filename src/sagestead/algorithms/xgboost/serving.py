@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sagestead.algorithms.xgboost import selectable
+from sagestead.algorithms.xgboost.costs import seconds
 from sagestead.algorithms.xgboost.decoding import Matrix, Rows, Undecodable, decode
 from sagestead.algorithms.xgboost.encoding import (
     CSV,
@@ -26,6 +28,7 @@ from sagestead.algorithms.xgboost.encoding import (
 from sagestead.algorithms.xgboost.model_files import find, read
 from sagestead.algorithms.xgboost.predicting import Booster, Unpredictable, threads_of
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
+from sagestead.forest.ensemble import Ensemble
 from sagestead.forest.scoring import together
 from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
 
@@ -39,76 +42,126 @@ _TOO_LARGE = PAGE.format(
 _REFUSALS = (Undecodable, Unpredictable, NotAcceptable, NoEncoder, selectable.NotSelectable)
 
 
-def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
-    """Load every model file of a folder (contract: worker.contract.Load).
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an image and its environment say; models of the same share one.
 
-    Environment: OMP_NUM_THREADS, SAGEMAKER_BATCH, SAGEMAKER_INFERENCE_OUTPUT, SAGEMAKER_INFERENCE_ENSEMBLE,
-    SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT, MAX_CONTENT_LENGTH.
+    Attributes:
+        image: whose behaviour the answers have.
+        threads: how many score one request.
+        limit: bytes of a body.
+        batch: whether a batch transform asks.
+        accept: the answer's type where a request names none.
+        keys: what selectable output was asked for, None without.
+    """
+
+    image: BuiltInImage
+    threads: int
+    limit: int
+    batch: bool
+    accept: str
+    keys: tuple[str, ...] | None
+
+
+ENVIRONMENT = (
+    "MAX_CONTENT_LENGTH",
+    "OMP_NUM_THREADS",
+    "SAGEMAKER_BATCH",
+    "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
+    "SAGEMAKER_INFERENCE_ENSEMBLE",
+    "SAGEMAKER_INFERENCE_OUTPUT",
+)
+"""The members of a container's environment that are looked at."""
+
+
+def settings_of(image: str, environment: Mapping[str, str]) -> Settings:
+    """Read the environment of a container; raise `ModelRefused` when the image is no built-in."""
+    built_in = built_in_image(image)
+    if built_in is None:
+        raise ModelRefused(no_such_image(image))
+    output = environment.get("SAGEMAKER_INFERENCE_OUTPUT")
+    selects = output is not None and built_in.at_least("1.0-1")
+    return Settings(
+        image=built_in,
+        threads=threads_of(environment),
+        limit=max_content_length(environment, built_in),
+        batch=bool(environment.get("SAGEMAKER_BATCH")),
+        accept=environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", CSV),
+        keys=tuple(selectable.keys_of(output)) if output is not None and selects else None,
+    )
+
+
+def ensembles_of(model_dir: Path, environment: Mapping[str, str]) -> list[Ensemble]:
+    """Read the model files of a folder that predict together; raise `ModelRefused`."""
+    paths = find(model_dir)
+    if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") != "true":
+        paths = paths[:1]
+    found = [read(path) for path in paths]
+    if len({ensemble.groups for ensemble in found}) > 1:
+        raise ModelRefused(
+            "The models of the archive have different numbers of classes and cannot be combined."
+        )
+    return found
+
+
+def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
+    """Load every model file of a folder (contract: worker.contract.Load); `ENVIRONMENT` names what counts.
 
     Raises:
         ModelRefused: the image is no built-in, or the model cannot be read.
     """
-    built_in = built_in_image(image)
-    if built_in is None:
-        raise ModelRefused(no_such_image(image))
-    paths = find(model_dir)
-    if environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") != "true":
-        paths = paths[:1]
-    threads = threads_of(environment)
-    boosters = [Booster(read(path), threads) for path in paths]
-    if len({booster.ensemble.groups for booster in boosters}) > 1:
-        raise ModelRefused(
-            "The models of the archive have different numbers of classes and cannot be combined."
-        )
-    return XgboostModel(boosters, built_in, environment)
+    settings = settings_of(image, environment)
+    ensembles = ensembles_of(model_dir, environment)
+    return XgboostModel([Booster.of(ensemble, settings.threads) for ensemble in ensembles], settings)
 
 
 class XgboostModel:
     """A loaded model or ensemble behind one image tag. Several threads may invoke it at a time."""
 
+    __slots__ = ("_boosters", "_first", "_settings")
+
     parallel = True
 
-    def __init__(
-        self, boosters: Sequence[Booster], image: BuiltInImage, environment: Mapping[str, str]
-    ) -> None:
-        self._boosters = boosters
-        self._image = image
-        self._environment = environment
-        self._ensemble = boosters[0].ensemble
-        self._batch = bool(environment.get("SAGEMAKER_BATCH"))
-        self._limit = max_content_length(environment, image)
-        setting = environment.get("SAGEMAKER_INFERENCE_OUTPUT")
-        self._keys = selectable.keys_of(setting) if setting is not None and image.at_least("1.0-1") else None
+    def __init__(self, boosters: Sequence[Booster], settings: Settings) -> None:
+        self._boosters = tuple(boosters)
+        self._first = boosters[0]
+        self._settings = settings
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request; see the module's rule."""
+        settings = self._settings
         if not invocation.body:
             return _answer(204, "")
-        if len(invocation.body) > self._limit:
+        if len(invocation.body) > settings.limit:
             return _answer(413, _TOO_LARGE)
         try:
-            predictions = self._predict(decode(invocation.body, invocation.content_type, self._image))
+            predictions = self._predict(decode(invocation.body, invocation.content_type, settings.image))
             return self._encode(predictions, invocation.accept)
         except _REFUSALS as error:
             prefix = "Unable to evaluate payload provided: " if isinstance(error, Unpredictable) else ""
             return _answer(error.status, f"{prefix}{error}")
 
+    def cost(self, invocation: Invocation) -> float:
+        """Return about how many seconds `invoke` will take (contract: worker.contract.InlineModel)."""
+        return seconds(invocation, sum(booster.scorer.steps for booster in self._boosters))
+
     def _predict(self, rows: Rows) -> Predictions:
         matrix = rows.matrix
-        if not self._image.at_least("1.3-1"):
-            matrix = _as_older_images(rows, self._ensemble.features)
+        if not self._settings.image.at_least("1.3-1"):
+            matrix = _as_older_images(rows, self._first.scorer.features)
         found = [booster.predict(matrix) for booster in self._boosters]
-        return found[0] if len(found) == 1 else together(self._ensemble.objective, found)
+        return found[0] if len(found) == 1 else together(self._first.objective, found)
 
     def _encode(self, predictions: Predictions, header: str | None) -> Answer:
-        looks = reads_accept(self._image) or self._keys is not None
-        accept = accept_of(header, self._environment) if looks else CSV
-        if self._keys is not None:
-            of = self._ensemble
-            selected = selectable.select(predictions, self._keys, of.objective, of.classes, self._image)
-            body = selectable.encode(selected, self._keys, accept, batch=self._batch)
+        image, keys, batch = self._settings.image, self._settings.keys, self._settings.batch
+        looks = reads_accept(image) or keys is not None
+        accept = accept_of(header, self._settings.accept) if looks else CSV
+        if keys is not None:
+            of = self._first
+            selected = selectable.select(predictions, keys, of.objective, of.classes, image)
+            body = selectable.encode(selected, keys, accept, batch=batch)
         else:
-            body = encode(predictions, accept, self._image, batch=self._batch).encode()
+            body = encode(predictions, accept, image, batch=batch).encode()
         return Answer(200, content_type(accept), body)
 
 
