@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from sagestead.domain.identity import Credential
 from sagestead.domain.logs import LogEvent, LogStream, StreamSummary
 from sagestead.domain.resources import Json, Key, Kind, Resource
-from sagestead.domain.routes import Route, RouteTable
+from sagestead.domain.routes import Route, RouteChanges
 from sagestead.domain.runs import RunSpec, RunState
 
 
@@ -129,10 +129,13 @@ class Credentials(Protocol):
 
 
 class Routes(Protocol):
-    """The route table and who has seen it.
+    """The routes and who follows them.
 
-    Law: a table is published whole under a growing revision; `settled` is true once every live front door
-    has acknowledged that revision or a later one.
+    Law: every publication and every withdrawal of a route has a revision of its own, and these grow. Who
+    applies `changes(n)` to the routes of revision n has those of the revision that comes with them. One that
+    is far behind is given every route, so that nothing need be remembered for ever. What a call costs depends
+    on what it returns, not on how many routes there are. What was published may be lost at power loss, but
+    then so is all that was written afterwards.
     """
 
     def publish(self, route: Route) -> int:
@@ -140,15 +143,15 @@ class Routes(Protocol):
         ...
 
     def withdraw(self, account: str, region: str, endpoint: str) -> int:
-        """Remove one endpoint's route; returns the new revision."""
+        """Remove one endpoint's route; returns the revision without it. If there is none, nothing changes."""
         ...
 
-    def revision(self) -> int:
-        """Return the revision of the table (cheap)."""
+    def find(self, account: str, region: str, endpoint: str) -> Route | None:
+        """Return one endpoint's route, or None."""
         ...
 
-    def table(self) -> RouteTable:
-        """Return the whole table."""
+    def changes(self, since: int) -> RouteChanges:
+        """Return what became of the routes after revision `since`; 0: every route."""
         ...
 
     def acknowledge(self, front_door: str, revision: int, now: float) -> None:
@@ -159,8 +162,11 @@ class Routes(Protocol):
         """A front door says that it serves no more."""
         ...
 
-    def settled(self, revision: int, now: float) -> bool:
-        """True when every front door heard of in the last 3 seconds has acknowledged `revision`."""
+    def settled(self, account: str, region: str, endpoint: str, now: float) -> bool:
+        """True when every living front door routes by what was published or withdrawn last for it.
+
+        One that was not heard of in the last 3 seconds lives no more.
+        """
         ...
 
 

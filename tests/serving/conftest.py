@@ -72,6 +72,6 @@ def database(_database: Database) -> Iterator[Database]:
     """A store without routes."""
     yield _database
     routes = SqlRoutes(_database)
-    for place in routes.table().routes:
-        routes.withdraw(*place)
+    for route in routes.changes(0).changed:
+        routes.withdraw(*route.place)
     routes.leave("door")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Place: TypeAlias = tuple[str, str, str]
+"""Which endpoint: (account, region, name)."""
 
 INLINE = "inline:"
 """Beginning of the address of a model that front doors host themselves; a prepared folder's path follows."""
@@ -31,10 +33,24 @@ class Route:
     endpoint: str
     variants: tuple[Variant, ...]
 
+    @property
+    def place(self) -> Place:
+        """Which endpoint it is."""
+        return self.account, self.region, self.endpoint
+
 
 @dataclass(frozen=True, slots=True)
-class RouteTable:
-    """All routes at one revision; replaced whole, never changed. Keyed by (account, region, endpoint)."""
+class RouteChanges:
+    """What a follower of the routes has missed.
 
-    revision: int = 0
-    routes: Mapping[tuple[str, str, str], Route] = field(default_factory=lambda: MappingProxyType({}))
+    Attributes:
+        revision: who applies the changes has the routes as they were at this revision.
+        changed: routes published since, each as it is now.
+        withdrawn: endpoints that have no route any more.
+        whole: `changed` is every route there is; what else the follower has is withdrawn.
+    """
+
+    revision: int
+    changed: tuple[Route, ...] = ()
+    withdrawn: tuple[Place, ...] = ()
+    whole: bool = False

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from concurrent.futures import Executor, ThreadPoolExecutor
 
-from sagestead.domain.routes import Route, RouteTable
+from sagestead.domain.routes import Place, Route, RouteChanges
 from sagestead.ports import Clock, Resources, Routes
 from sagestead.serving.host import Host
 from sagestead.serving.worker_host import WorkerHost
@@ -37,7 +37,8 @@ class RouteWatcher:
         self._resources = resources
         self._name = name
         self._clock = clock
-        self._table = RouteTable()
+        self._table: dict[Place, Route] = {}
+        self._revision = 0
         self._hosts: dict[str, Host] = {}
         self._seen: int | None = None
         self._acknowledged: tuple[int, float] | None = None
@@ -66,7 +67,7 @@ class RouteWatcher:
 
     def route(self, account: str, region: str, endpoint: str) -> Route | None:
         """Return where an endpoint's requests go, or None."""
-        return self._table.routes.get((account, region, endpoint))
+        return self._table.get((account, region, endpoint))
 
     def host(self, address: str) -> Host:
         """Return the host at an address; connections are made at the first request."""
@@ -81,29 +82,33 @@ class RouteWatcher:
 
     async def _follow(self, thread: Executor) -> None:
         loop = asyncio.get_running_loop()
-        table = await loop.run_in_executor(thread, self._fetch)
-        if table is not None:
-            self._adopt(table)
+        changes = await loop.run_in_executor(thread, self._fetch)
+        if changes is not None:
+            self._adopt(changes)
         now = self._clock()
         if self._owes_acknowledgement(now):
             await loop.run_in_executor(thread, self._acknowledge, now)
         self._loaded.set()
 
-    def _fetch(self) -> RouteTable | None:
-        """Return the current table if it is another one than that in force."""
+    def _fetch(self) -> RouteChanges | None:
+        """Return what the table in force lacks, if anything was written."""
         seen = self._resources.revision()
         if seen == self._seen:
             return None
-        moved = self._seen is None or self._routes.revision() != self._table.revision
-        table = self._routes.table() if moved else None
+        changes = self._routes.changes(self._revision)
         self._seen = seen
-        return table
+        return changes
 
-    def _adopt(self, table: RouteTable) -> None:
-        self._table = table
+    def _adopt(self, changes: RouteChanges) -> None:
+        if changes.whole:
+            self._table = {}
+        self._table.update((route.place, route) for route in changes.changed)
+        for place in changes.withdrawn:
+            self._table.pop(place, None)
+        self._revision = changes.revision
         named = {
             address
-            for route in table.routes.values()
+            for route in self._table.values()
             for variant in route.variants
             for address in variant.addresses
         }
@@ -112,9 +117,9 @@ class RouteWatcher:
 
     def _owes_acknowledgement(self, now: float) -> bool:
         last = self._acknowledged
-        return last is None or last[0] != self._table.revision or not 0 <= now - last[1] < ACKNOWLEDGE_SECONDS
+        return last is None or last[0] != self._revision or not 0 <= now - last[1] < ACKNOWLEDGE_SECONDS
 
     def _acknowledge(self, now: float) -> None:
-        revision = self._table.revision
+        revision = self._revision
         self._routes.acknowledge(self._name, revision, now)
         self._acknowledged = revision, now

@@ -1,26 +1,31 @@
-"""The route table in SQL, and the front doors' acknowledgements of it."""
+"""The routes in SQL, and the front doors' acknowledgements of them.
+
+Rule: a row tells at which revision it changed last. The row of a withdrawn route stays for `REMEMBERED`
+revisions, so that followers hear of it; a follower that is further behind reads every route.
+"""
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from sagestead.domain.routes import Route, RouteTable, Variant
+from sagestead.domain.routes import Place, Route, RouteChanges, Variant
 from sagestead.store.database import Database, count
 from sagestead.store.tables import counters, front_doors, routes
 
 ALIVE_SECONDS = 3.0
 FORGET_SECONDS = 60.0
+REMEMBERED = 10_000
 
 
 class SqlRoutes:
-    """`Routes` on a `Database`."""
+    """`Routes` on a `Database`. `remembered`: for how many revisions a withdrawal is remembered."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, remembered: int = REMEMBERED) -> None:
         self._database = database
+        self._remembered = remembered
 
     def publish(self, route: Route) -> int:
         """Set one endpoint's route; returns the new revision."""
@@ -28,38 +33,59 @@ class SqlRoutes:
             {"name": variant.name, "weight": variant.weight, "addresses": list(variant.addresses)}
             for variant in route.variants
         ]
-        place = {"account": route.account, "region": route.region, "endpoint": route.endpoint}
-        statement = insert(routes).values(variants=variants, **place)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
+            current = count(connection, "routes")
+            news = {"variants": variants, "revision": current, "withdrawn": False}
+            place = {"account": route.account, "region": route.region, "endpoint": route.endpoint}
             connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[routes.c.account, routes.c.region, routes.c.endpoint],
-                    set_={"variants": statement.excluded.variants},
+                insert(routes)
+                .values(**place, **news)
+                .on_conflict_do_update(
+                    index_elements=[routes.c.account, routes.c.region, routes.c.endpoint], set_=news
                 )
             )
-            return count(connection, "routes")
+        return current
 
     def withdraw(self, account: str, region: str, endpoint: str) -> int:
-        """Remove one endpoint's route; returns the new revision."""
-        statement = sa.delete(routes).where(
-            routes.c.account == account, routes.c.region == region, routes.c.endpoint == endpoint
+        """Remove one endpoint's route; returns the revision without it. If there is none, nothing changes."""
+        place = account, region, endpoint
+        with self._database.read() as connection:
+            if not connection.execute(sa.select(_published(place))).scalar():
+                return _current(connection)
+        with self._database.write(durable=False) as connection:
+            current = count(connection, "routes")
+            connection.execute(
+                sa.update(routes)
+                .where(_named(place), ~routes.c.withdrawn)
+                .values(variants=[], revision=current, withdrawn=True)
+            )
+            forgotten = routes.c.withdrawn & (routes.c.revision <= current - self._remembered)
+            connection.execute(sa.delete(routes).where(forgotten))
+        return current
+
+    def find(self, account: str, region: str, endpoint: str) -> Route | None:
+        """Return one endpoint's route, or None."""
+        query = sa.select(routes).where(_named((account, region, endpoint)), ~routes.c.withdrawn)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _route(row)
+
+    def changes(self, since: int) -> RouteChanges:
+        """Return what became of the routes after revision `since`; 0: every route."""
+        with self._database.read() as connection:
+            current = _current(connection)
+            if since == current:
+                return RouteChanges(current, whole=since == 0)
+            if not max(1, current - self._remembered) <= since < current:
+                rows = connection.execute(sa.select(routes).where(~routes.c.withdrawn))
+                return RouteChanges(current, tuple(_route(row) for row in rows), whole=True)
+            news = routes.c.withdrawn.in_([False, True]) & (routes.c.revision > since)
+            found = connection.execute(sa.select(routes).where(news)).all()
+        return RouteChanges(
+            current,
+            tuple(_route(row) for row in found if not row.withdrawn),
+            tuple((row.account, row.region, row.endpoint) for row in found if row.withdrawn),
         )
-        with self._database.write() as connection:
-            connection.execute(statement)
-            return count(connection, "routes")
-
-    def revision(self) -> int:
-        """Return the revision of the table."""
-        with self._database.read() as connection:
-            return _revision(connection)
-
-    def table(self) -> RouteTable:
-        """Return the whole table."""
-        with self._database.read() as connection:
-            found = [_route(row) for row in connection.execute(sa.select(routes))]
-            current = _revision(connection)
-        by_name = {(route.account, route.region, route.endpoint): route for route in found}
-        return RouteTable(current, MappingProxyType(by_name))
 
     def acknowledge(self, front_door: str, revision: int, now: float) -> None:
         """A front door says that it lives and routes by that revision (at least every second)."""
@@ -80,20 +106,34 @@ class SqlRoutes:
         with self._database.write(durable=False) as connection:
             connection.execute(sa.delete(front_doors).where(front_doors.c.name == front_door))
 
-    def settled(self, revision: int, now: float) -> bool:
-        """True when every front door heard of in the last 3 seconds has acknowledged `revision`."""
-        behind = sa.select(front_doors.c.name).where(
-            front_doors.c.seen_at >= now - ALIVE_SECONDS, front_doors.c.revision < revision
-        )
+    def settled(self, account: str, region: str, endpoint: str, now: float) -> bool:
+        """True when every living front door routes by what was published or withdrawn last for it."""
+        changed = sa.select(routes.c.revision).where(_named((account, region, endpoint)))
         with self._database.read() as connection:
+            revision = connection.execute(changed).scalar()
+            if revision is None:
+                revision = _current(connection) - self._remembered
+            behind = sa.select(front_doors.c.name).where(
+                front_doors.c.seen_at >= now - ALIVE_SECONDS, front_doors.c.revision < revision
+            )
             return connection.execute(behind.limit(1)).first() is None
 
 
-def _revision(connection: sa.Connection) -> int:
+def _current(connection: sa.Connection) -> int:
     value: int = connection.execute(
         sa.select(counters.c.value).where(counters.c.name == "routes")
     ).scalar_one()
     return value
+
+
+def _named(place: Place) -> sa.ColumnElement[bool]:
+    account, region, endpoint = place
+    columns = routes.c
+    return sa.and_(columns.account == account, columns.region == region, columns.endpoint == endpoint)
+
+
+def _published(place: Place) -> sa.Exists:
+    return sa.exists().where(_named(place), ~routes.c.withdrawn)
 
 
 def _route(row: sa.Row[Any]) -> Route:

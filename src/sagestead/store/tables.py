@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0001"
+HEAD = "0002"
 """The schema that this program reads and writes: the newest revision in `migrations/versions`."""
 
 metadata = sa.MetaData()
@@ -56,6 +56,9 @@ routes = sa.Table(
     sa.Column("region", sa.Text, primary_key=True),
     sa.Column("endpoint", sa.Text, primary_key=True),
     sa.Column("variants", sa.JSON, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("withdrawn", sa.Boolean, nullable=False),
+    sa.Index("routes_changed", "withdrawn", "revision"),
 )
 
 front_doors = sa.Table(

@@ -189,7 +189,7 @@ def test_it_is_in_service_only_when_every_front_door_routes_there(world: World) 
         assert endpoint.detail["PendingDeploymentSummary"]["EndpointConfigName"] == "c1"
         stop.set()
         heart.join()
-        world.routes.acknowledge("front-1", world.routes.table().revision, time.time())
+        world.routes.acknowledge("front-1", world.routes.changes(0).revision, time.time())
         world.reaches(Kind.ENDPOINT, "settling", "InService")
     finally:
         stop.set()
@@ -226,6 +226,6 @@ def test_the_route_of_an_endpoint_that_is_gone_is_withdrawn(still: World) -> Non
     assert seen is not None
     still.resources.delete(still.resources.update(seen, Change(None)))
     with still.reconciling():
-        still.until(lambda: (ACCOUNT, REGION, "ghost") not in still.routes.table().routes)
+        still.until(lambda: still.routes.find(ACCOUNT, REGION, "ghost") is None)
     for run in still.runs(endpoint):
         still.engine.forget(run.run_id)

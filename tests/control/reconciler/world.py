@@ -34,7 +34,10 @@ T = TypeVar("T")
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
-PROGRAMS = {"xgboost": Program(load="jobs:load", train="jobs:train")}
+PROGRAMS = {
+    "worker": {"xgboost": Program(load="jobs:load", train="jobs:train")},
+    "inline": {"xgboost": Program(load="jobs:load", train="jobs:train", prepare="jobs:prepare")},
+}
 DEADLINE = 60.0
 
 
@@ -104,7 +107,7 @@ class World:
         return [item.key for item in self.objects.list(ACCOUNT, bucket, prefix)]
 
     def route(self, name: str) -> Route | None:
-        return self.routes.table().routes.get((ACCOUNT, REGION, name))
+        return self.routes.find(ACCOUNT, REGION, name)
 
     def runs(self, owner: Resource) -> list[RunState]:
         return self.engine.runs(owner.arn)
@@ -128,10 +131,10 @@ class World:
         return [summary.stream for summary in self.logs.streams(ACCOUNT, REGION, group, "")]
 
     @contextmanager
-    def reconciling(self) -> Iterator[None]:
+    def reconciling(self, hosting: str = "worker") -> Iterator[None]:
         stopping = threading.Event()
         reconciler = Reconciler(
-            self.resources, self.routes, self.engine, self.objects, self.logs, time.time, PROGRAMS, 2
+            self.resources, self.routes, self.engine, self.objects, self.logs, time.time, PROGRAMS[hosting], 2
         )
         thread = threading.Thread(target=reconciler.run, args=(stopping,))
         thread.start()

@@ -91,6 +91,7 @@ class Reconciler:
         self._routes = routes
         self._engine = engine
         self._clock = clock
+        self._programs = programs
         self._holder = f"reconciler-{uuid.uuid4()}"
         self._agent = LogAgent(engine, logs, clock)
         self._errands = Errands(self._poke)
@@ -111,8 +112,8 @@ class Reconciler:
         """Work until `stopping` is set; then finish what is under way."""
         carrier = threading.Thread(target=self._agent.run, args=(stopping,), name="log-agent", daemon=True)
         carrier.start()
-        for account, region, name in self._routes.table().routes:
-            self._poke(Key(Kind.ENDPOINT, account, region, name))
+        for route in self._routes.changes(0).changed:
+            self._poke(Key(Kind.ENDPOINT, *route.place))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
             self._take_over(pool)
             self._loop(stopping, pool)
@@ -298,7 +299,7 @@ class Reconciler:
 
     def _give_up(self, resource: Resource, reason: str, now: float) -> Plan | None:
         if resource.key.kind is Kind.ENDPOINT:
-            return endpoint_planning.give_up(resource, reason)
+            return endpoint_planning.give_up(resource, reason, self._programs)
         if resource.key.kind is Kind.TRAINING_JOB:
             return training_planning.give_up(resource, reason, now)
         return transform_planning.give_up(resource, reason, now)

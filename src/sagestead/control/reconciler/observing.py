@@ -60,17 +60,17 @@ class Observer:
     ) -> endpoint_planning.Observed:
         """Return what can be seen around an endpoint."""
         key = endpoint.key
-        fleets = [fleet for fleet in (serving_fleet(endpoint), wanted_fleet(endpoint)) if fleet]
+        either = (serving_fleet(endpoint, self.programs), wanted_fleet(endpoint, self.programs))
+        fleets = [fleet for fleet in either if fleet]
         wanted = list(dict.fromkeys(one.run_id for fleet in fleets for one in fleet.instances))
         is_wanted = endpoint.status not in (EndpointStatus.FAILED, EndpointStatus.DELETING)
         is_changing = is_wanted and endpoint.status != EndpointStatus.IN_SERVICE
-        table = self.routes.table()
         return endpoint_planning.Observed(
             runs=runs,
             staged=self._staged(wanted) if is_wanted else {},
             busy=self.errands.busy(wanted),
-            route=table.routes.get((key.account, key.region, key.name)),
-            settled=self.routes.settled(table.revision, now),
+            route=self.routes.find(key.account, key.region, key.name),
+            settled=self.routes.settled(key.account, key.region, key.name, now),
             lines=self._lines(endpoint, (run for run in runs.values() if is_changing and not is_ready(run))),
             programs=self.programs,
             cores=self.cores,
