@@ -6,9 +6,10 @@ its principal is verified, and so is every byte that its body yields.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
 from sagestead.domain.identity import Principal
 
@@ -16,30 +17,65 @@ from sagestead.domain.identity import Principal
 class Headers:
     """Header fields in order of arrival; names are compared in lower case.
 
-    Values are the raw bytes without leading and trailing white space.
+    Values are the raw bytes without leading and trailing white space. Fields are never changed: what is asked
+    of them is answered from a table made once.
+
+    Attributes:
+        joined: values by lower-case name; those of a repeated field joined with commas in order of arrival.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_in_order", "_repeated", "joined")
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self._fields = [(name.lower(), value.strip(b" \t")) for name, value in fields]
+        given = fields if isinstance(fields, list) else list(fields)
+        joined = {name.lower(): value.strip(b" \t") for name, value in given}
+        self._in_order: list[tuple[bytes, bytes]] | None = None
+        self._repeated: Mapping[bytes, list[bytes]] = _NONE_REPEATED
+        if len(joined) != len(given):
+            self._in_order = [(name.lower(), value.strip(b" \t")) for name, value in given]
+            self._repeated = _repeated(self._in_order)
+            joined.update((name, b",".join(values)) for name, values in self._repeated.items())
+        self.joined: Final[Mapping[bytes, bytes]] = joined
 
     def raw(self, name: str) -> list[bytes]:
         """Return every value of a field, in order."""
-        wanted = name.lower().encode("latin-1")
-        return [value for field_name, value in self._fields if field_name == wanted]
+        wanted = _spelled(name)
+        if wanted in self._repeated:
+            return list(self._repeated[wanted])
+        value = self.joined.get(wanted)
+        return [] if value is None else [value]
 
     def get(self, name: str) -> str | None:
         """Return the first value as Latin-1 text, or None."""
-        values = self.raw(name)
-        return values[0].decode("latin-1") if values else None
+        wanted = _spelled(name)
+        value = self.joined.get(wanted)
+        if value is None:
+            return None
+        return (self._repeated[wanted][0] if wanted in self._repeated else value).decode("latin-1")
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """Return (lower-case name, value) pairs in order."""
-        return list(self._fields)
+        return list(self.joined.items()) if self._in_order is None else list(self._in_order)
 
     def __contains__(self, name: str) -> bool:
-        return bool(self.raw(name))
+        return _spelled(name) in self.joined
+
+
+_NONE_REPEATED: Mapping[bytes, list[bytes]] = {}
+
+
+def _repeated(fields: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, list[bytes]]:
+    """Return the values of the fields that came more than once."""
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(value)
+    return {name: several for name, several in values.items() if len(several) > 1}
+
+
+@lru_cache(maxsize=256)
+def _spelled(name: str) -> bytes:
+    """Return a name as the table spells it."""
+    return name.lower().encode("latin-1")
 
 
 class Body(Protocol):
@@ -57,10 +93,16 @@ class Body(Protocol):
         """Return the whole body; raise a 413 Refusal beyond `limit` bytes."""
         ...
 
+    def whole(self) -> bytes | None:
+        """Return the whole body, unread as before, when all of it is here and right; else None."""
+        ...
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class Request:
     """A request as parsed from the socket; nothing in it is trusted.
+
+    Never changed: the type checker holds that, for a frozen class takes three times as long to make.
 
     Attributes:
         method: for example `POST`.
@@ -73,19 +115,19 @@ class Request:
         request_id: identifies the request in answers and logs.
     """
 
-    method: str
-    raw_path: bytes
-    raw_query: bytes
-    headers: Headers
-    body: Body
-    content_length: int | None
-    secure: bool
-    request_id: str
+    method: Final[str]
+    raw_path: Final[bytes]
+    raw_query: Final[bytes]
+    headers: Final[Headers]
+    body: Final[Body]
+    content_length: Final[int | None]
+    secure: Final[bool]
+    request_id: Final[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
-    """A verified request.
+    """A verified request; never changed, as `Request`.
 
     Attributes:
         request: the request; use its method, path, query and headers, but not its body.
@@ -94,10 +136,10 @@ class Call:
         length: length of the decoded body, when it was declared.
     """
 
-    request: Request
-    principal: Principal
-    body: Body
-    length: int | None
+    request: Final[Request]
+    principal: Final[Principal]
+    body: Final[Body]
+    length: Final[int | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,9 @@ class VerifiedBody:
                 )
         return bytes(whole)
 
+    def whole(self) -> None:
+        """Return None: the body is verified while it is read."""
+
 
 class WholeBody:
     """The body of a verified request of any other service: already read, already part of the signature."""
@@ -143,4 +146,8 @@ class WholeBody:
                 code="RequestEntityTooLarge",
                 status=413,
             )
+        return self._data
+
+    def whole(self) -> bytes:
+        """Return the bytes."""
         return self._data

@@ -10,24 +10,56 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from sagestead.wire.http import Headers
 from sagestead.wire.sigv4.faults import Breach, Fault
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CACHED_LENGTH = 512
 _QUERY_LIMIT = 65_536
+_TAB, _SPACE = b"\t "
 
 Pairs = list[tuple[bytes, bytes]]
 
 
-def collect(headers: Headers) -> dict[bytes, bytes]:
-    """Return header values by lower-case name; repeated fields are joined with commas in order of arrival."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in headers.items():
-        fields[name] = fields[name] + b"," + value if name in fields else value
-    return fields
+class SignedHeaders:
+    """The canonical form of the headers that one SignedHeaders list names, and the list itself.
+
+    Args:
+        signed: the list as it was given.
+        names: its parts, at least one; see `header.header_names`.
+
+    Attributes:
+        names: the same, to look one up.
+    """
+
+    __slots__ = ("_form", "_lines", "_names", "_pick", "names")
+
+    def __init__(self, signed: bytes, names: tuple[bytes, ...]) -> None:
+        self.names = frozenset(names)
+        self._names = names
+        form = b"".join([b"%b:%%b\n" % name.replace(b"%", b"%%") for name in names])
+        self._form = b"%b\n%b\n" % (form, signed.replace(b"%", b"%%"))
+        self._lines = len(names) + 2
+        self._pick = itemgetter(*names)
+
+    def block(self, fields: Mapping[bytes, bytes]) -> bytes:
+        """Return the lines of the headers, an empty line and the list, each with its line end.
+
+        Raises:
+            Breach: a signed header is not in the request.
+        """
+        try:
+            block: bytes = self._form % self._pick(fields)
+        except KeyError:
+            return self._exactly(fields)
+        if _TAB in block or block.count(b"\n") != self._lines or (_SPACE in block and b"  " in block):
+            return self._exactly(fields)
+        return block
+
+    def _exactly(self, fields: Mapping[bytes, bytes]) -> bytes:
+        return canonical_headers(fields, self._names) + b"\n%b\n" % b";".join(self._names)
 
 
 def canonical_headers(fields: Mapping[bytes, bytes], names: Iterable[bytes]) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from sagestead.wire.errors import Protocol
 from sagestead.wire.http import Request
@@ -17,13 +19,16 @@ from sagestead.wire.sigv4.faults import Breach, Fault
 from sagestead.wire.sigv4.header import Signer, parse_authorization, unsupported
 from sagestead.wire.sigv4.payload import Mode, Payload, check_transport, parse_payload
 from sagestead.wire.sigv4.query import DIGEST, SIGNATURE, is_presigned, parse_presigned
-from sagestead.wire.sigv4.scope import check_s3_region, check_scope, parse_scope
+from sagestead.wire.sigv4.scope import check_s3_region, check_scope, scope_of
 from sagestead.wire.sigv4.version2 import Version2, is_version2, parse_version2
 from sagestead.wire.sigv4.version4 import Version4
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _SKEW: Mapping[Protocol, int] = {"json": 300, "rest-json": 300, "query": 900, "rest-xml": 900}
 _TOKEN = b"x-amz-security-token"
+_UNSIGNED_MODES = frozenset({Mode.UNSIGNED.value, Mode.UNSIGNED_CHUNKS_TRAILER.value})
+_NO_PAIRS: canonical.Pairs = []
+_LONGEST_HOST = 261
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +40,23 @@ class Rules:
         signing_names: services that a scope may name; None: any.
         region: region of principals whose signature names none (version 2).
         unsigned_over_http: accept header-signed UNSIGNED-PAYLOAD without TLS.
+        s3: S3's rules, from the protocol.
+        skew: seconds that the client's clock may be off, from the protocol.
     """
 
     protocol: Protocol
     signing_names: frozenset[str] | None
     region: str
     unsigned_over_http: bool = False
+    s3: bool = field(init=False, repr=False, compare=False)
+    skew: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def s3(self) -> bool:
-        """True for S3's rules."""
-        return self.protocol == "rest-xml"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "s3", self.protocol == "rest-xml")
+        object.__setattr__(self, "skew", _SKEW[self.protocol])
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A well-formed, timely signature that is not yet compared.
 
     Attributes:
@@ -78,10 +85,23 @@ def read_claim(request: Request, rules: Rules, now: float) -> Claim:
     Raises:
         Breach: the first rule that fails, in AWS's order.
     """
-    fields = canonical.collect(request.headers)
+    fields = request.headers.joined
     path = canonical.canonical_path(request.raw_path, s3=rules.s3)
-    pairs = canonical.query_pairs(request.raw_query)
+    pairs = canonical.query_pairs(request.raw_query) if request.raw_query else _NO_PAIRS
     authorization = fields.get(b"authorization")
+    version2 = _check_mechanism(authorization, pairs) if pairs or authorization is None else False
+    if not _is_host(fields.get(b"host", b"")):
+        raise Breach(Fault.HOST)
+    if version2 and not rules.s3:
+        raise unsupported(b"AWS")
+    if version2:
+        return _version2_claim(request, fields, pairs, (rules, now))
+    head = _Head(request, rules, now, fields, pairs, path)
+    return _presigned_claim(head) if authorization is None else _header_claim(head, authorization)
+
+
+def _check_mechanism(authorization: bytes | None, pairs: canonical.Pairs) -> bool:
+    """Check that a request is signed in exactly one way; return True for signature version 2."""
     presigned, version2 = is_presigned(pairs), is_version2(pairs)
     if authorization is None and not presigned and not version2:
         raise Breach(Fault.UNSIGNED)
@@ -91,58 +111,57 @@ def read_claim(request: Request, rules: Rules, now: float) -> Claim:
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
             "string parameter or the Authorization header should be specified",
         )
-    if not _HOST.fullmatch(fields.get(b"host", b"")):
-        raise Breach(Fault.HOST)
-    if version2 and not rules.s3:
-        raise unsupported(b"AWS")
-    if version2:
-        return _version2_claim(request, fields, pairs, (rules, now))
-    read = _presigned_claim if authorization is None else _header_claim
-    return read(_Head(request, rules, now, fields, pairs, path))
+    return version2
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+def _is_host(host: bytes) -> bool:
+    return _matches(host) if len(host) <= _LONGEST_HOST else _matches.__wrapped__(host)
+
+
+@lru_cache(maxsize=256)
+def _matches(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None
+
+
+class _Head(NamedTuple):
     request: Request
     rules: Rules
     now: float
-    fields: dict[bytes, bytes]
+    fields: Mapping[bytes, bytes]
     pairs: canonical.Pairs
     path: bytes
 
     def build(self, signer: Signer, signature: bytes, stamp: bytes, token: bytes | None) -> Claim:
-        scope = parse_scope(signer.credential)
-        if self.rules.s3:
-            check_s3_region(scope, self.rules.region)
-        check_scope(scope, stamp, self.rules.signing_names)
-        payload, declared = self._payload(presigned=b"authorization" not in self.fields)
-        head = b"%b\n%b\n%b\n%b\n%b\n" % (
-            self.request.method.encode(),
-            self.path,
-            canonical.canonical_query([pair for pair in self.pairs if pair[0] != SIGNATURE]),
-            canonical.canonical_headers(self.fields, signer.names),
-            signer.signed,
-        )
+        scope = scope_of(signer.credential)
+        rules = self.rules
+        if rules.s3:
+            check_s3_region(scope, rules.region)
+        check_scope(scope, stamp, rules.signing_names)
+        payload, declared = self._payload()
+        pairs = [pair for pair in self.pairs if pair[0] != SIGNATURE] if self.pairs else _NO_PAIRS
+        parts = (self.request.method.encode(), self.path, canonical.canonical_query(pairs))
+        head = b"%b\n%b\n%b\n%b" % (*parts, signer.headers.block(self.fields))
         return Claim(
-            access_key_id=scope.access_key_id,
-            token=token,
-            region=scope.region,
-            service=scope.service,
-            signature=signature,
-            payload=payload,
-            declared=declared,
-            proof=Version4(stamp, scope.line, head),
+            scope.access_key_id,
+            token,
+            scope.region,
+            scope.service,
+            signature,
+            payload,
+            declared,
+            Version4(stamp, scope.line, head),
         )
 
-    def _payload(self, *, presigned: bool) -> tuple[Payload | None, bytes | None]:
+    def _payload(self) -> tuple[Payload | None, bytes | None]:
         declared = self.fields.get(b"x-amz-content-sha256")
         if not self.rules.s3:
-            if declared in (Mode.UNSIGNED.value, Mode.UNSIGNED_CHUNKS_TRAILER.value):
+            if declared in _UNSIGNED_MODES:
                 raise Breach(
                     Fault.PAYLOAD,
                     "x-amz-content-sha256 must be the SHA-256 of the body: this service signs it.",
                 )
             return None, declared
+        presigned = b"authorization" not in self.fields
         if presigned and declared is None:
             declared = next((value for name, value in self.pairs if name == DIGEST), None)
         unsigned = presigned and declared is None
@@ -152,12 +171,12 @@ class _Head:
         return payload, None
 
 
-def _header_claim(head: _Head) -> Claim:
-    signer, signature = parse_authorization(head.fields[b"authorization"])
+def _header_claim(head: _Head, authorization: bytes) -> Claim:
+    signer, signature = parse_authorization(authorization)
     _check_signed(head, signer, in_query=False)
     stamp = moments.header_stamp(head.fields)
-    moments.check_window(stamp, head.now, _SKEW[head.rules.protocol])
-    if any(name.lower() == _TOKEN for name, _ in head.pairs):
+    moments.check_window(stamp, head.now, head.rules.skew)
+    if head.pairs and any(name.lower() == _TOKEN for name, _ in head.pairs):
         raise Breach(Fault.TOKEN)
     return head.build(signer, signature, stamp, head.fields.get(_TOKEN))
 
@@ -165,7 +184,7 @@ def _header_claim(head: _Head) -> Claim:
 def _presigned_claim(head: _Head) -> Claim:
     presigned = parse_presigned(head.pairs)
     _check_signed(head, presigned.signer, in_query=True)
-    moments.check_not_ahead(presigned.stamp, head.now, _SKEW[head.rules.protocol])
+    moments.check_not_ahead(presigned.stamp, head.now, head.rules.skew)
     moments.check_expiry(presigned.stamp, presigned.lifetime, head.now)
     if _TOKEN in head.fields:
         raise Breach(Fault.TOKEN)
@@ -178,7 +197,7 @@ def _presigned_claim(head: _Head) -> Claim:
 
 def _check_signed(head: _Head, signer: Signer, *, in_query: bool) -> None:
     """Every header that decides what a request means must be among the signed ones."""
-    names = signer.names
+    names = signer.headers.names
     if head.rules.s3:
         unsigned = [name.decode() for name in head.fields if name.startswith(b"x-amz-") and name not in names]
         if unsigned:
@@ -190,7 +209,7 @@ def _check_signed(head: _Head, signer: Signer, *, in_query: bool) -> None:
 
 
 def _version2_claim(
-    request: Request, fields: dict[bytes, bytes], pairs: canonical.Pairs, terms: tuple[Rules, float]
+    request: Request, fields: Mapping[bytes, bytes], pairs: canonical.Pairs, terms: tuple[Rules, float]
 ) -> Claim:
     rules, now = terms
     signed = parse_version2(request, fields, pairs, now)

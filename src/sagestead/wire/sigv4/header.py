@@ -10,13 +10,16 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sagestead.wire.sigv4.canonical import SignedHeaders
 from sagestead.wire.sigv4.faults import Breach, Fault
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 VERSION_4A = b"AWS4-ECDSA-P256-SHA256"
 
 _LONGEST = 8192
+_CACHED_LENGTH = 1024
 _SIGNATURE = b"Signature="
+_ANY = b"-"
 _HEX = 64
 _NAMES = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(;[a-z0-9!#$%&'*+.^_`|~-]+)*")
 _WORD = re.compile(rb"[A-Za-z0-9-]{1,32}")
@@ -25,11 +28,10 @@ _EQUAL = "Authorization header holds a part that is not a valid key=value pair (
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What a signature says of itself. `signed` is the SignedHeaders value, `names` its parts."""
+    """What a signature says of itself: who signed, and which headers."""
 
     credential: bytes
-    signed: bytes
-    names: tuple[bytes, ...]
+    headers: SignedHeaders
 
 
 def parse_authorization(value: bytes) -> tuple[Signer, bytes]:
@@ -38,17 +40,23 @@ def parse_authorization(value: bytes) -> tuple[Signer, bytes]:
     Raises:
         Breach: the header is not a well-formed AWS4-HMAC-SHA256 authorization.
     """
+    tail = value[-_HEX:]
+    if len(value) <= _CACHED_LENGTH and tail.isalnum():
+        signer = _cached(value[:-_HEX])
+        if signer is not None:
+            return signer, tail
     if len(value) > _LONGEST:
         raise Breach(Fault.SYNTAX, f"Authorization header is longer than {_LONGEST} bytes.")
-    tail = value[-_HEX:]
-    if value[-_HEX - len(_SIGNATURE) : -_HEX] == _SIGNATURE and tail.isalnum():
-        return _cached(value[:-_HEX]), tail
     return _parse(value)
 
 
 @lru_cache(maxsize=1024)
-def _cached(prefix: bytes) -> Signer:
-    return _parse(prefix + b"-")[0]
+def _cached(prefix: bytes) -> Signer | None:
+    """Return the signer of a header that goes on with the signature and nothing else; None if it does not."""
+    if not prefix.endswith(_SIGNATURE):
+        return None
+    signer, what_follows = _parse(prefix + _ANY)
+    return signer if what_follows == _ANY else None
 
 
 def _parse(value: bytes) -> tuple[Signer, bytes]:
@@ -60,8 +68,7 @@ def _parse(value: bytes) -> tuple[Signer, bytes]:
     if missing:
         sentences = [f"Authorization header requires '{name}' parameter." for name in missing]
         raise Breach(Fault.SYNTAX, " ".join([*sentences, f"Authorization={ALGORITHM.decode()}"]))
-    signed = parameters[b"SignedHeaders"]
-    signer = Signer(parameters[b"Credential"], signed, header_names(signed))
+    signer = Signer(parameters[b"Credential"], signed_headers(parameters[b"SignedHeaders"]))
     return signer, parameters[b"Signature"]
 
 
@@ -82,6 +89,21 @@ def _split(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
             raise Breach(Fault.SYNTAX, "Authorization header gives a parameter more than once.")
         parameters[name] = text
     return algorithm, parameters
+
+
+def signed_headers(signed: bytes) -> SignedHeaders:
+    """Return what a SignedHeaders list asks for.
+
+    Raises:
+        Breach: as `header_names`.
+    """
+    read = _listed if len(signed) <= _CACHED_LENGTH else _listed.__wrapped__
+    return read(signed)
+
+
+@lru_cache(maxsize=256)
+def _listed(signed: bytes) -> SignedHeaders:
+    return SignedHeaders(signed, header_names(signed))
 
 
 def header_names(signed: bytes) -> tuple[bytes, ...]:

@@ -77,19 +77,18 @@ def check_window(signed: bytes, now: float, skew: int) -> None:
         Breach: with AWS's sentence, which holds both times.
     """
     moment = seconds(signed)
-    text, minutes = signed.decode(), skew // 60
     if moment < now - skew:
+        text, minutes = signed.decode(), skew // 60
         sentence = f"Signature expired: {text} is now earlier than {stamp(now - skew)}"
         raise _skewed(f"{sentence} ({stamp(now)} - {minutes} min.)", moment, now, skew)
-    check_not_ahead(signed, now, skew)
+    if moment > now + skew:
+        raise _ahead(signed, now, skew)
 
 
 def check_not_ahead(signed: bytes, now: float, skew: int) -> None:
     """Refuse a request signed more than `skew` seconds in the future."""
-    moment = seconds(signed)
-    if moment > now + skew:
-        sentence = f"Signature not yet current: {signed.decode()} is still later than {stamp(now + skew)}"
-        raise _skewed(f"{sentence} ({stamp(now)} + {skew // 60} min.)", moment, now, skew)
+    if seconds(signed) > now + skew:
+        raise _ahead(signed, now, skew)
 
 
 def check_expiry(signed: bytes, lifetime: int, now: float) -> None:
@@ -103,6 +102,11 @@ def check_expiry(signed: bytes, lifetime: int, now: float) -> None:
         }
         sentence = f"Signature expired: {stamp(end)} is now earlier than {stamp(now)}"
         raise Breach(Fault.EXPIRED, sentence, details=details, in_query=True)
+
+
+def _ahead(signed: bytes, now: float, skew: int) -> Breach:
+    sentence = f"Signature not yet current: {signed.decode()} is still later than {stamp(now + skew)}"
+    return _skewed(f"{sentence} ({stamp(now)} + {skew // 60} min.)", seconds(signed), now, skew)
 
 
 def _skewed(sentence: str, moment: float, now: float, skew: int) -> Breach:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sagestead.wire.sigv4.canonical import Pairs
 from sagestead.wire.sigv4.faults import Breach, Fault
-from sagestead.wire.sigv4.header import ALGORITHM, VERSION_4A, Signer, header_names
+from sagestead.wire.sigv4.header import ALGORITHM, VERSION_4A, Signer, signed_headers
 from sagestead.wire.sigv4.moments import seconds
 
 SIGNATURE = b"X-Amz-Signature"
@@ -66,9 +66,8 @@ def parse_presigned(pairs: Pairs) -> Presigned:
     if not all(given.get(name) for name in _NEEDED):
         raise _wrong(_ALL_SIX)
     _check_algorithm(given[b"X-Amz-Algorithm"])
-    signed = given[b"X-Amz-SignedHeaders"]
     try:
-        signer = Signer(given[b"X-Amz-Credential"], signed, header_names(signed))
+        signer = Signer(given[b"X-Amz-Credential"], signed_headers(given[b"X-Amz-SignedHeaders"]))
         seconds(given[b"X-Amz-Date"])
     except Breach as breach:
         raise Breach(breach.fault, breach.sentence, in_query=True) from None

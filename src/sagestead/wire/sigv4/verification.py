@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from functools import lru_cache
 
 from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Credential, Principal
@@ -21,6 +22,8 @@ from sagestead.wire.sigv4.payload import CHUNKED, Mode
 from sagestead.wire.sigv4.version4 import Version4
 
 _DIGITS = re.compile(r"[0-9]{1,16}")
+
+_principal = lru_cache(maxsize=1024)(Principal)
 
 
 def settle(claim: Claim, credential: Credential | None, payload_hash: bytes, now: float) -> Principal:
@@ -44,7 +47,7 @@ def settle(claim: Claim, credential: Credential | None, payload_hash: bytes, now
     _check_token(claim.token, credential, now)
     if not same or (claim.declared is not None and claim.declared != payload_hash):
         raise Breach(Fault.MISMATCH, details=_what_was_signed(claim, payload_hash))
-    return Principal(
+    return _principal(
         credential.account, credential.arn, credential.access_key_id, claim.region, claim.service
     )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
 
-from sagestead.wire.sigv4.keys import signing_key
+from sagestead.wire.sigv4.keys import seal
 
 
-@dataclass(frozen=True, slots=True)
-class Version4:
+class Version4(NamedTuple):
     """The signed text in its parts.
 
     Attributes:
@@ -25,10 +23,9 @@ class Version4:
 
     def text(self, payload_hash: bytes) -> bytes:
         """Return the string to sign."""
-        digest = hashlib.sha256(self.head + payload_hash).hexdigest().encode()
-        return b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (self.stamp, self.scope, digest)
+        digest = sha256(self.head + payload_hash).hexdigest().encode()
+        return b"\n".join((b"AWS4-HMAC-SHA256", self.stamp, self.scope, digest))
 
     def expected(self, secret: str, payload_hash: bytes) -> bytes:
         """Return the signature that this secret gives (hex)."""
-        key = signing_key(secret, self.scope)
-        return hmac.digest(key, self.text(payload_hash), "sha256").hex().encode()
+        return seal(secret, self.scope).sign(self.text(payload_hash))
