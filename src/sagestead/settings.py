@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 DEFAULT_PORT = 8750
 DEFAULT_ACCOUNT = "123456789012"
@@ -76,6 +77,7 @@ class Settings:
         drain_seconds: how long answers under way may take after SIGTERM.
         tls_cert: certificate chain file, with `tls_key`: HTTPS instead of HTTP.
         tls_key: private key file.
+        hosting: how models without user code are served: by the front doors, or by a process an instance.
     """
 
     data: str
@@ -88,6 +90,7 @@ class Settings:
     drain_seconds: float = 20.0
     tls_cert: str | None = None
     tls_key: str | None = None
+    hosting: Literal["inline", "worker"] = "inline"
 
     @property
     def folder(self) -> Folder:

@@ -21,7 +21,10 @@ from sagestead.planning.programs import Program
 from sagestead.planning.steps import Collected, Plan, Staged, Step
 
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
-PROGRAMS = {"xgboost": Program("a:load", "a:train")}
+PROGRAMS = {
+    "worker": {"xgboost": Program("a:load", "a:train")},
+    "inline": {"xgboost": Program("a:load", "a:train", "a:prepare")},
+}
 ENDED = (RunPhase.EXITED, RunPhase.LOST)
 MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
@@ -43,6 +46,7 @@ class World:
     asked_to_end: set[str] = field(default_factory=set)
     route: Route | None = None
     settled: bool = True
+    hosting: str = "worker"
     known: set[str] = field(default_factory=set)
     is_gone: bool = False
     has_place: bool = True
@@ -113,6 +117,10 @@ class World:
         run = self.runs[run_id]
         self.runs[run_id] = replace(run, phase=RunPhase.READY, address=f"@{self.short(run_id)}.{run.attempt}")
 
+    def prepare(self, run_id: str) -> None:
+        self.exit(run_id, 0)
+        self.runs[run_id] = replace(self.runs[run_id], prepared=f"/{self.short(run_id)}")
+
     def exit(self, run_id: str, code: int, failure: str | None = None) -> None:
         self.runs[run_id] = replace(
             self.runs[run_id],
@@ -139,7 +147,7 @@ class World:
         self.collected = Collected(self.now, error=error)
 
     def _plan(self) -> Plan:
-        busy = frozenset(self.busy)
+        busy, programs = frozenset(self.busy), PROGRAMS[self.hosting]
         addresses = {one for part in self.route.variants for one in part.addresses} if self.route else set()
         self.known = addresses if self.settled else self.known | addresses
         if self.resource.key.kind is Kind.ENDPOINT:
@@ -147,7 +155,7 @@ class World:
                 run_id: self.lines for run_id, run in self.runs.items() if run.phase is not RunPhase.READY
             }
             seen = endpoint_planning.Observed(
-                dict(self.runs), dict(self.staged), busy, self.route, self.settled, lines, PROGRAMS, 2
+                dict(self.runs), dict(self.staged), busy, self.route, self.settled, lines, programs, 2
             )
             return endpoint_planning.plan(self.resource, seen, self.now)
         if self.resource.key.kind is Kind.TRAINING_JOB:
@@ -156,7 +164,7 @@ class World:
             return training_planning.plan(
                 self.resource,
                 training_planning.Observed(
-                    run, staged, self.collected, bool(busy), None, self.lines, self.has_place, PROGRAMS, 2
+                    run, staged, self.collected, bool(busy), None, self.lines, self.has_place, programs, 2
                 ),
                 self.now,
             )
@@ -170,7 +178,7 @@ class World:
                 bool(busy),
                 lines,
                 self.has_place,
-                PROGRAMS,
+                programs,
                 2,
             ),
             self.now,
@@ -189,19 +197,21 @@ class World:
                 self.busy.add(run_ids[0])
             case steps.Launch(run_id, spec):
                 assert self.staged[run_id].error is None
+                assert run_id not in self.runs or self.runs[run_id].prepared is None, "it is prepared already"
                 self.start(run_id, spec)
             case steps.Stop(run_id):
                 assert not self._may_get_requests(run_id), "an instance that takes requests is not stopped"
                 self.asked_to_end.add(run_id)
             case steps.Forget(run_id):
                 assert run_id not in self._routed(), "an instance that takes requests is not killed"
+                assert not self._is_mapped(run_id), "what front doors may map is not removed"
                 for place in (self.runs, self.staged):
                     place.pop(run_id, None)
                 self.asked_to_end.discard(run_id)
             case steps.PublishRoute(route):
                 self.route, self.settled = route, False
                 assert self._routed() <= {
-                    run_id for run_id, run in self.runs.items() if run.phase is RunPhase.READY
+                    run_id for run_id, run in self.runs.items() if run.place is not None
                 }
             case steps.WithdrawRoute():
                 self.route, self.settled = None, self.route is None
@@ -209,13 +219,19 @@ class World:
     def _may_get_requests(self, run_id: str) -> bool:
         """True when some front door may still send requests there, and it is not a deletion that waited."""
         waited = self.now >= self.resource.detail.get("_deleting", self.now) + 3
-        return self.runs[run_id].address in self.known and not waited
+        return self.runs[run_id].place in self.known and not waited
+
+    def _is_mapped(self, run_id: str) -> bool:
+        """True when some front door may still map the run's folder, and nothing has failed meanwhile."""
+        run = self.runs.get(run_id)
+        is_lasting = self.resource.status in {"InService", "Updating", "Deleting"}
+        return is_lasting and run is not None and run.prepared is not None and self._may_get_requests(run_id)
 
     def _routed(self) -> set[str]:
         if self.route is None:
             return set()
         addresses = {address for one in self.route.variants for address in one.addresses}
-        return {run_id for run_id, run in self.runs.items() if run.address in addresses}
+        return {run_id for run_id, run in self.runs.items() if run.place in addresses}
 
     def _let_happen(self) -> None:
         for run_id in list(self.busy):
@@ -227,10 +243,12 @@ class World:
                 self.stage(run_id)
         for run_id in list(self.asked_to_end):
             self.asked_to_end.discard(run_id)
-            self.exit(run_id, 0)
+            self.exit(run_id, 0 if self.runs[run_id].phase is RunPhase.READY else -15)
         for run_id, run in list(self.runs.items()):
             if self.resource.key.kind is not Kind.ENDPOINT and run.phase not in ENDED:
                 self.exit(run_id, 0)
+            elif run.phase is RunPhase.STARTING and run.spec.role == "prepare":
+                self.prepare(run_id)
             elif run.phase is RunPhase.STARTING:
                 self.ready(run_id)
 

@@ -28,6 +28,7 @@ EVENTS = st.lists(
                 "wait",
                 "settle",
                 "change",
+                "rehost",
             ]
         ),
         st.integers(0, 7),
@@ -37,9 +38,16 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans())
-def test_an_endpoint(events: list[tuple[str, int]], first: int, second: int, is_new: bool) -> None:  # noqa: FBT001 - drawn
+@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.sampled_from(["inline", "worker"]))
+def test_an_endpoint(
+    events: list[tuple[str, int]],
+    first: int,
+    second: int,
+    is_new: bool,  # noqa: FBT001 - drawn
+    hosting: str,
+) -> None:
     world = endpoint(config("c1", A=first, B=1))
+    world.hosting = hosting
     if not is_new:
         world.settle()
     for number, (event, choice) in enumerate(events):
@@ -47,6 +55,8 @@ def test_an_endpoint(events: list[tuple[str, int]], first: int, second: int, is_
             return
         if event == "change":
             _change_endpoint(world, choice, number, second)
+        elif event == "rehost":
+            world.hosting = "worker" if world.hosting == "inline" else "inline"
         else:
             _happen(world, event, choice)
     _finish(world)
@@ -59,11 +69,13 @@ def test_an_endpoint(events: list[tuple[str, int]], first: int, second: int, is_
         assert not world.runs
     else:
         wanted = world.resource.spec["ProductionVariants"]
+        counts = {one["VariantName"]: one["DesiredInstanceCount"] for one in wanted}
+        runs = dict.fromkeys(counts, 1) if world.hosting == "inline" else counts
         assert world.route is not None
-        assert {one.name: len(one.addresses) for one in world.route.variants} == {
-            one["VariantName"]: one["DesiredInstanceCount"] for one in wanted
-        }
-        assert len(world.runs) == sum(one["DesiredInstanceCount"] for one in wanted)
+        assert {one.name: len(one.addresses) for one in world.route.variants} == runs
+        assert len(world.runs) == sum(runs.values())
+        shown = world.resource.detail["ProductionVariants"]
+        assert {one["VariantName"]: one["CurrentInstanceCount"] for one in shown} == counts
         assert "PendingDeploymentSummary" not in world.resource.detail
         assert world.resource.detail["EndpointConfigName"] == world.resource.spec["EndpointConfigName"]
 
@@ -82,6 +94,8 @@ def test_a_transform_job(events: list[tuple[str, int]], instances: int) -> None:
 
 def _job(world: World, events: list[tuple[str, int]]) -> None:
     for event, choice in events:
+        if event == "rehost":
+            continue
         if event != "change":
             _happen(world, event, choice)
         elif world.resource.status == "InProgress":
@@ -127,7 +141,10 @@ def _happen(world: World, event: str, choice: int) -> None:  # noqa: C901 - one 
     elif living:
         chosen = living[choice % len(living)]
         if event == "ready" and world.runs[chosen].phase is RunPhase.STARTING:
-            world.ready(chosen)
+            if world.runs[chosen].spec.role == "prepare":
+                world.prepare(chosen)
+            else:
+                world.ready(chosen)
         elif event == "die":
             world.exit(chosen, -9)
         elif event == "fail":

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.planning.simulated import World, config, endpoint, training_job, transform_job
 
+from sagestead.domain.resources import Json
 from sagestead.planning import steps
 from sagestead.planning.steps import Plan, Step
 
@@ -67,6 +68,9 @@ def _event(world: World, name: str, words: list[str]) -> None:
         "collected": lambda: world.collect(*words),
         "synced": world.busy.clear,
         "ready": lambda: world.ready(world.full(words[0])),
+        "prepared": lambda: world.prepare(world.full(words[0])),
+        "hosting": lambda: setattr(world, "hosting", words[0]),
+        "capacity": lambda: _resize(world, words),
         "exit": lambda: world.exit(world.full(words[0]), int(words[1]), *words[2:]),
         "lost": lambda: world.lose(world.full(words[0])),
         "interrupted": lambda: world.interrupt(world.full(words[0])),
@@ -95,6 +99,15 @@ def _weigh(world: World, words: list[str]) -> None:
     world.resource = replace(world.resource, spec={**spec, "ProductionVariants": variants}, status="Updating")
 
 
+def _resize(world: World, words: list[str]) -> None:
+    counts = {word.partition("=")[0]: int(word.partition("=")[2]) for word in words}
+    spec = world.resource.spec
+    variants = [
+        {**one, "DesiredInstanceCount": counts[one["VariantName"]]} for one in spec["ProductionVariants"]
+    ]
+    world.resource = replace(world.resource, spec={**spec, "ProductionVariants": variants}, status="Updating")
+
+
 def _checkpoints(world: World) -> None:
     spec = {**world.resource.spec, "CheckpointConfig": {"S3Uri": "s3://b/c"}}
     world.resource = replace(world.resource, spec=spec)
@@ -110,6 +123,9 @@ def _told(world: World, plan: Plan) -> list[str]:
     facts = [f"is {status}"]
     if detail.get("EndpointConfigName"):
         facts.append(f"serves {detail['EndpointConfigName']}")
+    if detail.get("ProductionVariants"):
+        shown = detail["ProductionVariants"]
+        facts.append(f"with {' '.join(_count(one) for one in shown)}")
     if detail.get("FailureReason"):
         facts.append(f"because {detail['FailureReason']!r}")
     if plan.remove:
@@ -117,6 +133,10 @@ def _told(world: World, plan: Plan) -> list[str]:
     elif plan.look_again is not None:
         facts.append(f"look again in {round(plan.look_again - world.now, 3):g} s")
     return [*(f"  {_step(world, step)}" for step in plan.steps), f"  {', '.join(facts)}"]
+
+
+def _count(variant: Json) -> str:
+    return f"{variant['VariantName']} {variant['CurrentInstanceCount']}/{variant['DesiredInstanceCount']}"
 
 
 def _step(world: World, step: Step) -> str:

@@ -3,7 +3,7 @@
 The folder (made by the engine, filled by control before the start, read by control after the end):
 
     spec.json          the run's id, attempt, start and RunSpec
-    model.tar.gz       the model artifact, for `serve` and `transform`
+    model.tar.gz       the model artifact, for `serve`, `prepare` and `transform`
     opt-ml/            what a container sees as /opt/ml (worker/layout.py)
     transform.json     a TransformTask, for `transform`
     transform-result.json   a TransformResult, when it ended
@@ -11,6 +11,7 @@ The folder (made by the engine, filled by control before the start, read by cont
     log                standard output and error, both
     lock               locked while the process lives; holds its process id
     stop.json          {"deadline": seconds}, when it was asked to end: killed then
+    prepared/          what front doors map, once a `prepare` run has written it whole
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
@@ -25,7 +26,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-Role = Literal["serve", "train", "transform"]
+from sagestead.domain.routes import INLINE
+
+Role = Literal["serve", "prepare", "train", "transform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class RunSpec:
     Attributes:
         owner: ARN of the resource that wants it.
         role: what the process does.
-        entry: `module:function` of the algorithm: `load` for serve and transform, `train` for train
-            (signatures in worker/contract.py).
+        entry: `module:function` of the algorithm: `load` for serve and transform, `prepare` for prepare,
+            `train` for train (signatures in worker/contract.py).
         image: image URI as the client wrote it.
         environment: the container's environment (client's values and the platform's).
         threads: how many threads the algorithm may use.
@@ -78,11 +81,13 @@ class RunState:
         run_id: identity, chosen by the owner: `kind/…/ordinal`, deterministic.
         phase: STARTING: the process lives; READY: it serves at `address`; EXITED: ended with
             `exit_code` (negative: signal number); LOST: ended unsupervised (power loss, kill of the tree).
+            A `prepare` run whose folder is whole has EXITED with 0, whatever became of its process.
         spec: what was asked.
         attempt: how often it was started, from 1.
         started_at: seconds since the epoch.
         ended_at: the same, once EXITED.
         address: path of the Unix socket of a `serve` run that is READY.
+        prepared: path of the folder that a `prepare` run has left whole.
         failure: the worker's own paragraph, if it wrote one.
         interruptions: how many of its starts ended because the service did, which is nobody's fault.
     """
@@ -95,8 +100,14 @@ class RunState:
     ended_at: float | None = None
     exit_code: int | None = None
     address: str | None = None
+    prepared: str | None = None
     failure: str | None = None
     interruptions: int = 0
+
+    @property
+    def place(self) -> str | None:
+        """Where requests go (an address of domain/routes.py); None while they can go nowhere."""
+        return self.address if self.prepared is None else f"{INLINE}{self.prepared}"
 
     @property
     def tries(self) -> int:

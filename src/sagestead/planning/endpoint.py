@@ -75,17 +75,18 @@ def plan(endpoint: Resource, seen: Observed, now: float) -> Plan:
         return _delete(endpoint, seen, now)
     if endpoint.status == EndpointStatus.FAILED:
         return _after_failure(endpoint, seen)
-    serving = serving_fleet(endpoint)
+    serving = serving_fleet(endpoint, seen.programs)
     if endpoint.status == EndpointStatus.IN_SERVICE and serving is not None:
         return _keep(endpoint, serving, seen, now)
-    return _change(endpoint, serving, wanted_fleet(endpoint), seen, now)
+    return _change(endpoint, serving, wanted_fleet(endpoint, seen.programs), seen, now)
 
 
-def give_up(endpoint: Resource, reason: str) -> Plan | None:
+def give_up(endpoint: Resource, reason: str, programs: Programs) -> Plan | None:
     """Return the plan that ends a change which cannot be carried out; None when there is no change to end."""
     if endpoint.status not in (EndpointStatus.CREATING, EndpointStatus.UPDATING):
         return None
-    return _fail(endpoint, serving_fleet(endpoint), wanted_fleet(endpoint), {}, reason)
+    serving, wanted = serving_fleet(endpoint, programs), wanted_fleet(endpoint, programs)
+    return _fail(endpoint, serving, wanted, {}, reason)
 
 
 def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Observed, now: float) -> Plan:
@@ -134,7 +135,7 @@ def _serve(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obser
         },
         "_digests": {str(generation): detail["_digests"].get(str(generation), {})},
     }
-    steps = _clear(seen.runs, wanted.instances, DRAIN_GRACE)
+    steps = _clear(seen.runs, wanted, DRAIN_GRACE)
     if serving is not None and serving.generation != generation:
         steps.append(Forget(serving.shared))
     return Plan(tuple(steps), EndpointStatus.IN_SERVICE, detail)
@@ -150,7 +151,7 @@ def _fail(
         if name not in ("PendingDeploymentSummary", "_deployment")
     }
     detail["FailureReason"] = reason
-    kept = {instance.run_id for instance in serving.instances} if serving else set()
+    kept = serving.needed(runs) if serving else frozenset()
     gone = [instance.run_id for instance in wanted.instances if instance.run_id not in kept]
     gone += [run_id for run_id in runs if run_id not in kept and run_id not in gone]
     if serving is None:
@@ -171,9 +172,12 @@ def _keep(endpoint: Resource, serving: Fleet, seen: Observed, now: float) -> Pla
     tended.all(serving, serving.instances)
     since = detail["_serving"].get("since", endpoint.created_at)
     detail["ProductionVariants"] = serving.summary(seen.runs, since)
-    steps = [*_routing(serving, seen), *tended.steps, *_clear(seen.runs, serving.instances, DRAIN_GRACE)]
+    steps = [*_routing(serving, seen), *tended.steps]
     look_again = None if serving.is_ready(seen.runs) else tended.look_again
-    return Plan(tuple(steps), EndpointStatus.IN_SERVICE, detail, look_again)
+    left = _clear(seen.runs, serving, DRAIN_GRACE)
+    if left and not (seen.settled and seen.route == serving.route(seen.runs)):
+        left, look_again = [], now + SETTLE_SECONDS
+    return Plan((*steps, *left), EndpointStatus.IN_SERVICE, detail, look_again)
 
 
 def _after_failure(endpoint: Resource, seen: Observed) -> Plan:
@@ -194,10 +198,10 @@ def _delete(endpoint: Resource, seen: Observed, now: float) -> Plan:
     if living or seen.busy:
         steps = tuple(Stop(run_id, DELETE_GRACE) for run_id in living)
         return Plan(steps, EndpointStatus.DELETING, detail, now + 1)
-    fleets = [fleet for fleet in (serving_fleet(endpoint), wanted_fleet(endpoint)) if fleet is not None]
+    fleets = (serving_fleet(endpoint, seen.programs), wanted_fleet(endpoint, seen.programs))
     gone = dict.fromkeys(seen.runs)
     for fleet in fleets:
-        gone |= dict.fromkeys([*(one.run_id for one in fleet.instances), fleet.shared])
+        gone |= dict.fromkeys(fleet.places if fleet else ())
     return Plan(tuple(map(Forget, gone)), EndpointStatus.DELETING, detail, remove=True)
 
 
@@ -226,11 +230,12 @@ class _Tending:
         run_id = instance.run_id
         run = self._seen.runs.get(run_id)
         record = self._before.get(run_id)
-        if run is not None and run.phase in backoff.ENDED:
+        lives = run is not None and (is_ready(run) or run.phase not in backoff.ENDED)
+        if run is not None and not lives:
             record = backoff.count_death(record, run)
         if record is not None:
             self._detail["_deaths"][run_id] = record
-        if run is not None and run.phase not in backoff.ENDED:
+        if lives:
             return
         if run_id in self._seen.busy:
             return
@@ -255,11 +260,10 @@ class _Tending:
 
     def _run_spec(self, instance: Instance, staged: Staged) -> RunSpec:
         container = instance.variant["Container"]
-        program = program_of(self._seen.programs, container["Image"])
         return RunSpec(
             owner=self._endpoint.arn,
-            role="serve",
-            entry=program.load if program else "",
+            role=instance.role,
+            entry=instance.entry,
             image=container["Image"],
             environment={"AWS_REGION": self._endpoint.key.region, **container.get("Environment", {})},
             threads=threads(instance.variant["InstanceType"], self._seen.cores),
@@ -333,9 +337,9 @@ def _routing(fleet: Fleet | None, seen: Observed) -> list[Step]:
     return [] if seen.route == route else [PublishRoute(route)]
 
 
-def _clear(runs: Mapping[str, RunState], wanted: Iterable[Instance], grace: float) -> list[Step]:
-    """Stop what lives and is not wanted; forget what ended."""
-    kept = {instance.run_id for instance in wanted}
+def _clear(runs: Mapping[str, RunState], fleet: Fleet, grace: float) -> list[Step]:
+    """Stop what lives and the fleet does not need; forget what ended."""
+    kept = fleet.needed(runs)
     return [
         Forget(run_id) if run.phase in backoff.ENDED else Stop(run_id, grace)
         for run_id, run in runs.items()

@@ -1,6 +1,9 @@
 """A fleet: the instances that one generation of an endpoint asks for.
 
-Rule: run ids are deterministic, so that a second controller or a restart means the same instances.
+Rules: run ids are deterministic, so that a second controller or a restart means the same instances. A variant
+whose program can prepare its models has one run, which does that, and its instances are replicas in the front
+doors, as many as are asked for; any other variant has a run for each instance. When the server changes from
+one way to the other, what answered before does so until all that is wanted answers.
 """
 
 from __future__ import annotations
@@ -11,20 +14,23 @@ from dataclasses import dataclass
 from sagestead.domain.images import resolved_image
 from sagestead.domain.resources import Json, Key, Resource
 from sagestead.domain.routes import Route, Variant
-from sagestead.domain.runs import RunPhase, RunState
+from sagestead.domain.runs import Role, RunState
+from sagestead.planning.programs import Programs, program_of
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One wanted instance; `variant` is its ProductionVariant in the endpoint's spec."""
+    """One wanted run; `variant` is its ProductionVariant in the endpoint's spec, `entry` its entry point."""
 
     run_id: str
     variant: Json
+    role: Role
+    entry: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The instances of one generation.
+    """The instances of one generation; `programs` are those that the server has now.
 
     `accepted` is the endpoint's generation that this fleet answers: it is ahead of `generation` after a
     change that needed no new instances, or an update that was taken back.
@@ -34,6 +40,7 @@ class Fleet:
     generation: int
     accepted: int
     spec: Json
+    programs: Programs
 
     @property
     def shared(self) -> str:
@@ -43,11 +50,17 @@ class Fleet:
     @property
     def instances(self) -> tuple[Instance, ...]:
         """All instances, variant by variant."""
-        return tuple(
-            Instance(f"{_prefix(self.key)}/{self.generation}/{variant['VariantName']}/{ordinal}", variant)
+        return tuple(one for variant in self.spec["ProductionVariants"] for one in self._wanted(variant))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every run id whose folder the fleet may have used, whichever way it was hosted."""
+        either = [
+            f"{self._before(variant)}{end}"
             for variant in self.spec["ProductionVariants"]
-            for ordinal in range(variant["DesiredInstanceCount"])
-        )
+            for end in (*range(variant["DesiredInstanceCount"]), "model")
+        ]
+        return (*either, self.shared)
 
     def route(self, runs: Mapping[str, RunState]) -> Route:
         """Return where requests go: every variant with the addresses of its ready instances."""
@@ -59,7 +72,7 @@ class Fleet:
                 Variant(
                     variant["VariantName"],
                     float(variant["DesiredWeight"]),
-                    tuple(run.address for run in self._ready(variant, runs) if run.address is not None),
+                    tuple(run.place for run in self._answering(variant, runs) if run.place is not None),
                 )
                 for variant in self.spec["ProductionVariants"]
             ),
@@ -71,7 +84,7 @@ class Fleet:
             {
                 **_pending(variant, since),
                 "CurrentWeight": variant["DesiredWeight"],
-                "CurrentInstanceCount": len(self._ready(variant, runs)),
+                "CurrentInstanceCount": self._count(variant, runs),
             }
             for variant in self.spec["ProductionVariants"]
         ]
@@ -83,7 +96,7 @@ class Fleet:
             "ProductionVariants": [
                 {
                     **_pending(variant, since),
-                    "CurrentInstanceCount": len(self._ready(variant, runs)),
+                    "CurrentInstanceCount": self._count(variant, runs),
                     "VariantStatus": [
                         {
                             "Status": "Creating",
@@ -101,31 +114,66 @@ class Fleet:
         """True when every instance answers."""
         return all(is_ready(runs.get(instance.run_id)) for instance in self.instances)
 
-    def _ready(self, variant: Json, runs: Mapping[str, RunState]) -> list[RunState]:
-        name = variant["VariantName"]
-        mine = (runs.get(one.run_id) for one in self.instances if one.variant["VariantName"] == name)
-        return [run for run in mine if run is not None and is_ready(run)]
+    def needed(self, runs: Mapping[str, RunState]) -> frozenset[str]:
+        """Return the ids of the runs that are wanted, and of those that answer until the wanted ones do."""
+        answering = (self._answering(variant, runs) for variant in self.spec["ProductionVariants"])
+        wanted = (instance.run_id for instance in self.instances)
+        return frozenset([*wanted, *(run.run_id for some in answering for run in some)])
+
+    def _wanted(self, variant: Json) -> list[Instance]:
+        program = program_of(self.programs, variant.get("Container", {}).get("Image", ""))
+        before = self._before(variant)
+        if program is not None and program.prepare is not None:
+            return [Instance(f"{before}model", variant, "prepare", program.prepare)]
+        entry = program.load if program else ""
+        ordinals = range(variant["DesiredInstanceCount"])
+        return [Instance(f"{before}{ordinal}", variant, "serve", entry) for ordinal in ordinals]
+
+    def _before(self, variant: Json) -> str:
+        """Return how the ids of a variant's runs begin."""
+        return f"{_prefix(self.key)}/{self.generation}/{variant['VariantName']}/"
+
+    def _answering(self, variant: Json, runs: Mapping[str, RunState]) -> list[RunState]:
+        """Return the runs that requests go to."""
+        wanted = self._wanted(variant)
+        ready = [run for one in wanted if (run := runs.get(one.run_id)) is not None and is_ready(run)]
+        if len(ready) == len(wanted):
+            return ready
+        role, before = wanted[0].role, self._before(variant)
+        former = [
+            run
+            for run_id, run in runs.items()
+            if run_id.startswith(before) and run.spec.role != role and is_ready(run)
+        ]
+        return former or ready
+
+    def _count(self, variant: Json, runs: Mapping[str, RunState]) -> int:
+        """Return how many instances answer."""
+        answering = self._answering(variant, runs)
+        is_prepared = any(run.prepared is not None for run in answering)
+        return int(variant["DesiredInstanceCount"]) if is_prepared else len(answering)
 
 
 def is_ready(run: RunState | None) -> bool:
-    """True when the instance answers."""
-    return run is not None and run.phase is RunPhase.READY
+    """True when requests can go there."""
+    return run is not None and run.place is not None
 
 
-def serving_fleet(endpoint: Resource) -> Fleet | None:
+def serving_fleet(endpoint: Resource, programs: Programs) -> Fleet | None:
     """Return the fleet that serves, if one does."""
     serving = endpoint.detail.get("_serving")
     if serving is None:
         return None
-    return Fleet(endpoint.key, serving["generation"], serving["accepted"], serving["spec"])
+    return Fleet(endpoint.key, serving["generation"], serving["accepted"], serving["spec"], programs)
 
 
-def wanted_fleet(endpoint: Resource) -> Fleet:
+def wanted_fleet(endpoint: Resource, programs: Programs) -> Fleet:
     """Return the fleet that the spec asks for: of a new generation, or of the serving one, changed."""
-    serving = serving_fleet(endpoint)
-    if serving is not None and serving.accepted == endpoint.generation:
-        return Fleet(endpoint.key, serving.generation, endpoint.generation, endpoint.spec)
-    return Fleet(endpoint.key, endpoint.generation, endpoint.generation, endpoint.spec)
+    serving = serving_fleet(endpoint, programs)
+    accepted = endpoint.generation
+    if serving is not None and serving.accepted == accepted:
+        return Fleet(endpoint.key, serving.generation, accepted, endpoint.spec, programs)
+    return Fleet(endpoint.key, accepted, accepted, endpoint.spec, programs)
 
 
 def _prefix(key: Key) -> str:

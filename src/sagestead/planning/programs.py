@@ -17,6 +17,8 @@ class Program:
 
     load: str
     train: str
+    prepare: str | None = None
+    """There when models hold no user code: front doors may host what it makes of them."""
 
 
 Programs = Mapping[str, Program]

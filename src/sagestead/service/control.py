@@ -10,11 +10,12 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 
 from sagestead.control.accounts import open_account
 from sagestead.control.reconciler.loop import Reconciler
 from sagestead.engines.process.engine import ProcessEngine
-from sagestead.planning.programs import Program
+from sagestead.planning.programs import Program, Programs
 from sagestead.service import lifeline
 from sagestead.service.adapters import Adapters, Unusable, open_adapters
 from sagestead.settings import Settings
@@ -23,6 +24,7 @@ from sagestead.telemetry import start_logging
 PROGRAMS = {
     "xgboost": Program(
         load="sagestead.algorithms.xgboost.serving:load",
+        prepare="sagestead.algorithms.xgboost.hosting:prepare",
         train="sagestead.algorithms.xgboost.training:train",
     ),
 }
@@ -56,14 +58,22 @@ def main() -> None:
         objects=adapters.objects,
         logs=adapters.logs,
         clock=time.time,
-        programs=PROGRAMS,
+        programs=programs_of(settings),
         cores=os.cpu_count() or 1,
+        suggest=suggest,
     )
     _say("ready")
     try:
         reconciler.run(stopping)
     finally:
         engine.close()
+
+
+def programs_of(settings: Settings) -> Programs:
+    """Return the programs; where every instance is to be a process, none prepares its models."""
+    if settings.hosting == "inline":
+        return PROGRAMS
+    return {name: replace(program, prepare=None) for name, program in PROGRAMS.items()}
 
 
 def _prepare(settings: Settings, adapters: Adapters) -> None:

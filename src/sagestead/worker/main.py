@@ -23,7 +23,7 @@ from typing import NoReturn, cast
 from sagestead.domain.runs import RunSpec
 from sagestead.domain.transform import TransformTask
 from sagestead.worker.archives import extract
-from sagestead.worker.contract import Load, Model, ModelRefused, Train
+from sagestead.worker.contract import Load, Model, ModelRefused, Prepare, Train
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
 from sagestead.worker.transform import transform
@@ -43,7 +43,12 @@ class Work:
 
 def work(task: Work) -> int:
     """Do the run's work, write exit.json and return the exit code."""
-    roles: dict[str, Callable[[Work], int]] = {"serve": _serve, "train": _train, "transform": _transform}
+    roles: dict[str, Callable[[Work], int]] = {
+        "serve": _serve,
+        "prepare": _prepare,
+        "train": _train,
+        "transform": _transform,
+    }
     try:
         code = roles[task.spec.role](task)
     except SystemExit as leaving:
@@ -82,6 +87,24 @@ def _serve(task: Work) -> int:
     write_json(task.run.ready, {"address": str(task.address)})
     tell(task.notices)
     server.serve()
+    return 0
+
+
+def _prepare(task: Work) -> int:
+    """Leave the model where front doors can map it: whole or not at all, also after a power cut."""
+    run = task.run
+    if run.prepared.is_dir():
+        return 0
+    shutil.rmtree(run.draft, ignore_errors=True)
+    run.draft.mkdir()
+    _unpack(task)
+    prepare = cast(Prepare, _entry(task.spec.entry))
+    prepare(run.layout.model, task.spec.image, task.spec.environment, run.draft)
+    for path in (*run.draft.iterdir(), run.draft):
+        _flush(path)
+    run.draft.rename(run.prepared)
+    _flush(run.path)
+    shutil.rmtree(run.layout.root, ignore_errors=True)
     return 0
 
 
@@ -148,14 +171,32 @@ def _load(task: Work) -> Model:
     Raises:
         ModelRefused: the artifact or the model cannot be used.
     """
+    _unpack(task)
+    load = cast(Load, _entry(task.spec.entry))
+    return load(task.run.layout.model, task.spec.image, task.spec.environment)
+
+
+def _unpack(task: Work) -> None:
+    """Unpack the artifact, if there is one.
+
+    Raises:
+        ModelRefused: it cannot be used.
+    """
     run = task.run
     if run.archive.exists():
         shutil.rmtree(run.layout.model, ignore_errors=True)
         extract(run.archive, run.layout.model, digest=task.spec.digest)
     elif task.spec.digest is not None:
         raise ModelRefused("The model artifact is missing from the instance.")
-    load = cast(Load, _entry(task.spec.entry))
-    return load(run.layout.model, task.spec.image, task.spec.environment)
+
+
+def _flush(path: Path) -> None:
+    """Have a file's or folder's content on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _entry(name: str) -> object:

@@ -64,6 +64,16 @@ class RunFolder:
         return self.path / "lock"
 
     @property
+    def prepared(self) -> Path:
+        """What front doors map; whole when it is there."""
+        return self.path / "prepared"
+
+    @property
+    def draft(self) -> Path:
+        """Where `prepared` is written."""
+        return self.path / "prepared.draft"
+
+    @property
     def ready(self) -> Path:
         """Where the instance listens, once it does."""
         return self.path / "ready.json"

@@ -39,6 +39,25 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model: 
     return Echo(text)
 
 
+def prepare(
+    model_dir: Path,
+    image: str,  # noqa: ARG001 - the contract's
+    environment: Mapping[str, str],  # noqa: ARG001 - the contract's
+    prepared: Path,
+) -> None:
+    text = (model_dir / "greeting").read_bytes()
+    sys.stdout.write("preparing\n")
+    (prepared / "greeting").write_bytes(text[: len(text) // 2])
+    if text == b"refuse":
+        raise ModelRefused("Model greeting cannot be loaded: it says refuse.")
+    if text == b"crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if text == b"once" and not Path("met").exists():
+        Path("met").touch()
+        threading.Event().wait()
+    (prepared / "greeting").write_bytes(text)
+
+
 def train(layout: Layout, image: str, threads: int) -> int:  # noqa: ARG001 - the contract's
     hyperparameters = json.loads((layout.config / "hyperparameters.json").read_text())
     script = hyperparameters.get("script", "")

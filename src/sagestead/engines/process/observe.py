@@ -39,6 +39,9 @@ def observe(run: RunFolder, *, lives: bool) -> RunState | None:
         return None
     ready = read_json(run.ready) if lives else None
     end = None if lives else read_json(run.exit)
+    prepared = record.spec.role == "prepare" and not lives and run.prepared.is_dir()
+    if prepared:
+        end = {"code": 0, "at": end["at"] if end else run.prepared.stat().st_mtime}
     return RunState(
         run_id=record.run_id,
         phase=_phase(lives=lives, ready=ready is not None, ended=end is not None),
@@ -49,7 +52,8 @@ def observe(run: RunFolder, *, lives: bool) -> RunState | None:
         ended_at=end["at"] if end else None,
         exit_code=end["code"] if end else None,
         address=ready["address"] if ready else None,
-        failure=_text(run.failure),
+        prepared=str(run.prepared) if prepared else None,
+        failure=None if prepared else _text(run.failure),
     )
 
 
