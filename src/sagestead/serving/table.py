@@ -1,68 +1,97 @@
-"""A front door's own copy of the route table, and the hosts that it names.
+"""A front door's own copy of the routes, and the hosts that they name.
 
-Rule: an invocation reads this copy and nothing else. The table is replaced whole; a revision is
-acknowledged only once requests are routed by it, so that control may then take old instances away.
+Rule: an invocation reads this copy and nothing else. Routes never change; the copy does, on the event loop
+and by all changes of a revision at once, so that whoever runs there sees whole revisions only, and a change
+costs what it changes. A revision is acknowledged once requests are routed by it and its models are open, so
+that control may then take old instances away and call the endpoint in service.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import Executor, ThreadPoolExecutor
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
-from sagestead.domain.routes import Place, Route, RouteChanges
+from sagestead.domain.routes import INLINE, Place, Route, RouteChanges
 from sagestead.ports import Clock, Resources, Routes
-from sagestead.serving.host import Host
+from sagestead.serving.host import Host, Unread
+from sagestead.serving.inline_host import InlineHost, Threads
 from sagestead.serving.worker_host import WorkerHost
+from sagestead.worker.contract import Answer, InlineModel, Invocation, ModelRefused, Open
 
-POLL_SECONDS = 0.02
+IDLE_POLL_SECONDS = 0.01
+LIVELY_POLL_SECONDS = 0.002
+LIVELY_SECONDS = 0.25
+"""How long after anything was written the store is looked at more often: more is about to be written."""
 ACKNOWLEDGE_SECONDS = 0.5
 PAUSE_AFTER_FAILURE = 0.5
+OPENING_SECONDS = 0.02
+"""For how long at a time models are opened before the store is looked at again."""
 
 _LOG = logging.getLogger(__name__)
+
+
+def no_models(prepared: Path) -> InlineModel:
+    """Open nothing: what a front door does that was given no opener."""
+    raise ModelRefused(f"This front door hosts no models, so {prepared} is not opened.")
 
 
 class RouteWatcher:
     """Follows the published routes.
 
     Args:
-        routes: where tables are published.
+        routes: where they are published.
         resources: tells cheaply whether anything was written.
         name: of this front door, unique among those that live.
         clock: seconds since the epoch.
+        open_model: opens the models that are hosted inline.
     """
 
-    def __init__(self, routes: Routes, resources: Resources, name: str, clock: Clock) -> None:
+    def __init__(
+        self, routes: Routes, resources: Resources, name: str, clock: Clock, open_model: Open = no_models
+    ) -> None:
         self._routes = routes
         self._resources = resources
         self._name = name
         self._clock = clock
+        self._open_model = open_model
+        self._threads = Threads()
         self._table: dict[Place, Route] = {}
         self._revision = 0
+        self._named: Counter[str] = Counter()
         self._hosts: dict[str, Host] = {}
+        self._unopened: deque[InlineHost] = deque()
         self._seen: int | None = None
+        self._lively_until = 0.0
         self._acknowledged: tuple[int, float] | None = None
         self._loaded = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until cancelled. When the store cannot be read, the last table stays in force."""
+        """Follow until cancelled. When the store cannot be read, the last routes stay in force."""
+        stopping = threading.Event()
+        loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="routes") as thread:
-            while True:
-                pause = POLL_SECONDS
-                try:
-                    await self._follow(thread)
-                except Exception:  # noqa: BLE001 - the front door serves on, whatever the store's trouble
-                    _LOG.exception("the route table could not be read; the last one stays in force")
-                    pause = PAUSE_AFTER_FAILURE
-                await asyncio.sleep(pause)
+            following = loop.run_in_executor(thread, self._follow, loop, stopping)
+            try:
+                await asyncio.shield(following)
+            finally:
+                stopping.set()
+                await asyncio.wait([following])
+                self._threads.close()
 
     @property
     def is_loaded(self) -> bool:
-        """True once the first table is in force and control knows of it."""
+        """True once the first routes are in force and control knows of it."""
         return self._loaded.is_set()
 
     async def loaded(self) -> None:
-        """Wait until the first table is in force and control knows of it."""
+        """Wait until the first routes are in force and control knows of it."""
         await self._loaded.wait()
 
     def route(self, account: str, region: str, endpoint: str) -> Route | None:
@@ -70,9 +99,11 @@ class RouteWatcher:
         return self._table.get((account, region, endpoint))
 
     def host(self, address: str) -> Host:
-        """Return the host at an address; connections are made at the first request."""
+        """Return the host at an address; a worker is connected to at the first request."""
         host = self._hosts.get(address)
         if host is None:
+            if address not in self._named:
+                return _GONE
             host = self._hosts[address] = WorkerHost(address)
         return host
 
@@ -80,40 +111,60 @@ class RouteWatcher:
         """Say that this front door routes no more."""
         self._routes.leave(self._name)
 
-    async def _follow(self, thread: Executor) -> None:
-        loop = asyncio.get_running_loop()
-        changes = await loop.run_in_executor(thread, self._fetch)
-        if changes is not None:
-            self._adopt(changes)
+    # -- on the thread
+
+    def _follow(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
+        pause = 0.0
+        while not stopping.wait(pause):
+            try:
+                pause = self._look(loop, stopping)
+            except Exception:  # noqa: BLE001 - the front door serves on, whatever the store's trouble; logged
+                _LOG.exception("the routes could not be read; the last ones stay in force")
+                pause = PAUSE_AFTER_FAILURE
+
+    def _look(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> float:
+        """Take over what is new; returns the seconds until the next look."""
+        seen = self._resources.revision()
+        if seen != self._seen:
+            self._lively_until = time.monotonic() + LIVELY_SECONDS
+            self._take_over(loop, stopping)
+            self._seen = seen
         now = self._clock()
         if self._owes_acknowledgement(now):
-            await loop.run_in_executor(thread, self._acknowledge, now)
-        self._loaded.set()
+            self._acknowledge(now)
+            if not self._loaded.is_set():
+                loop.call_soon_threadsafe(self._loaded.set)
+        if self._unopened:
+            self._open_some()
+            return 0.0
+        return LIVELY_POLL_SECONDS if time.monotonic() < self._lively_until else IDLE_POLL_SECONDS
 
-    def _fetch(self) -> RouteChanges | None:
-        """Return what the table in force lacks, if anything was written."""
-        seen = self._resources.revision()
-        if seen == self._seen:
-            return None
+    def _take_over(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
         changes = self._routes.changes(self._revision)
-        self._seen = seen
-        return changes
+        if changes.revision == self._revision and self._seen is not None:
+            return
+        hosts = dict(self._new_inline_hosts(changes.changed))
+        if self._seen is None:
+            self._unopened.extend(hosts.values())
+        else:
+            _open(hosts.values())
+        adopted = threading.Event()
+        loop.call_soon_threadsafe(self._adopt, changes, hosts, adopted)
+        while not adopted.wait(PAUSE_AFTER_FAILURE) and not stopping.is_set():
+            pass
 
-    def _adopt(self, changes: RouteChanges) -> None:
-        if changes.whole:
-            self._table = {}
-        self._table.update((route.place, route) for route in changes.changed)
-        for place in changes.withdrawn:
-            self._table.pop(place, None)
-        self._revision = changes.revision
-        named = {
-            address
-            for route in self._table.values()
-            for variant in route.variants
-            for address in variant.addresses
-        }
-        for address in [address for address in self._hosts if address not in named]:
-            self._hosts.pop(address).retire()
+    def _new_inline_hosts(self, routes: Iterable[Route]) -> Iterator[tuple[str, InlineHost]]:
+        for route in routes:
+            for address in _addresses(route):
+                if address.startswith(INLINE) and address not in self._hosts:
+                    folder = Path(address.removeprefix(INLINE))
+                    yield address, InlineHost(folder, self._open_model, self._threads)
+
+    def _open_some(self) -> None:
+        """Open models that were there when the front door started; requests open theirs themselves."""
+        until = time.monotonic() + OPENING_SECONDS
+        while self._unopened and time.monotonic() < until:
+            _open([self._unopened.popleft()])
 
     def _owes_acknowledgement(self, now: float) -> bool:
         last = self._acknowledged
@@ -123,3 +174,58 @@ class RouteWatcher:
         revision = self._revision
         self._routes.acknowledge(self._name, revision, now)
         self._acknowledged = revision, now
+
+    # -- on the event loop
+
+    def _adopt(self, changes: RouteChanges, hosts: Mapping[str, Host], adopted: threading.Event) -> None:
+        gone: Iterable[Place] = changes.withdrawn
+        if changes.whole:
+            gone = self._table.keys() - {route.place for route in changes.changed}
+        self._hosts.update(hosts)
+        for route in changes.changed:
+            self._replace(route.place, route)
+        for place in gone:
+            self._replace(place, None)
+        self._revision = changes.revision
+        adopted.set()
+
+    def _replace(self, place: Place, route: Route | None) -> None:
+        """Put a route in force; hosts that no route names any more are retired."""
+        before = self._table.pop(place, None)
+        if route is not None:
+            self._table[place] = route
+            self._named.update(_addresses(route))
+        if before is None:
+            return
+        for address in _addresses(before):
+            self._named[address] -= 1
+            if not self._named[address]:
+                del self._named[address]
+                if address in self._hosts:
+                    self._hosts.pop(address).retire()
+
+
+class _Gone:
+    """The host at an address that no route names any more: nothing is begun there."""
+
+    outstanding = 0
+
+    def begin(self, invocation: Invocation) -> Answer:
+        del invocation
+        raise Unread
+
+    def retire(self) -> None:
+        """There is nothing to let go of."""
+
+
+_GONE = _Gone()
+
+
+def _addresses(route: Route) -> list[str]:
+    return [address for variant in route.variants for address in variant.addresses]
+
+
+def _open(hosts: Iterable[InlineHost]) -> None:
+    for host in hosts:
+        with suppress(Unread):  # the host has logged why; control cannot mend it by waiting
+            host.open()
