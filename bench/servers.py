@@ -1,0 +1,168 @@
+"""Servers under measurement: started, watched through /proc (Linux), ended with their whole process tree."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from load import LoadError
+from model import CACHE
+
+TICKS = os.sysconf("SC_CLK_TCK")
+GRACE = 10.0
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of a process tree: its share of what it shares with others, and what only it has."""
+
+    proportional: int
+    private: int
+    processes: int
+
+    def megabytes(self) -> dict[str, float]:
+        """Return the figures as reports show them."""
+        return {
+            "pss_mb": round(self.proportional / 1e6, 1),
+            "uss_mb": round(self.private / 1e6, 1),
+            "processes": self.processes,
+        }
+
+
+@dataclass
+class Running:
+    """A server's process tree; a context manager that starts and ends it."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+    _log: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._log = self.log.open("wb")
+        self.process = subprocess.Popen(  # noqa: S603 - our own words, no shell
+            self.command,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            births = {pid: _fields(pid)[19] for pid in self.pids()}
+            with suppress(ProcessLookupError):
+                self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(GRACE)
+            for pid, birth in births.items():
+                with suppress(ProcessLookupError, OSError, IndexError):
+                    if _fields(pid)[19] == birth:
+                        os.kill(pid, signal.SIGKILL)
+            self.process.wait(GRACE)
+        if self._log is not None:
+            self._log.close()
+
+    @property
+    def log(self) -> Path:
+        """Return the file of what the server says."""
+        folder = CACHE / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{self.name}.log"
+
+    def dismiss(self) -> None:
+        """Ask the server to end without waiting for it, so that several end at once."""
+        if self.process is not None:
+            self.process.terminate()
+
+    def alive(self) -> None:
+        """Raise when the server has ended, with its last words."""
+        if self.process is None or self.process.poll() is None:
+            return
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        raise LoadError(
+            f"ended with {self.process.returncode}: {lines[-1][:200] if lines else 'without a word'}"
+        )
+
+    def pids(self) -> list[int]:
+        """Return the tree's processes, the root first."""
+        if self.process is None:
+            return []
+        children: dict[int, list[int]] = {}
+        for pid in _everyone():
+            with suppress(OSError, IndexError, ValueError):
+                children.setdefault(int(_fields(pid)[1]), []).append(pid)
+        found = [self.process.pid]
+        for pid in found:
+            found.extend(children.get(pid, ()))
+        return [pid for pid in found if Path(f"/proc/{pid}/stat").exists()]
+
+    def cpu(self) -> float:
+        """Return processor seconds that the tree has used, ended and awaited children included."""
+        used = 0
+        for pid in self.pids():
+            with suppress(OSError, IndexError):
+                used += sum(map(int, _fields(pid)[11:15]))
+        return used / TICKS
+
+    def memory(self) -> Memory:
+        """Return the memory of the whole tree."""
+        proportional = private = processes = 0
+        for pid in self.pids():
+            with suppress(OSError):
+                parts = memory_of(pid)
+                proportional, private = proportional + parts[0], private + parts[1]
+                processes += 1
+        return Memory(proportional, private, processes)
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """Return a process's proportional and private bytes."""
+    kilobytes = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, value = line.split()[:2]
+        kilobytes[name.rstrip(":")] = int(value)
+    return kilobytes["Pss"] * 1024, (kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]) * 1024
+
+
+def idle_share(servers: Sequence[Running], seconds: float) -> dict[str, float]:
+    """Return each server's use of one core while nobody asks it anything."""
+    before = [server.cpu() for server in servers]
+    time.sleep(seconds)
+    return {
+        server.name: round((server.cpu() - used) / seconds, 3)
+        for server, used in zip(servers, before, strict=True)
+    }
+
+
+def _everyone() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of a process's status line from its state on: parent 1, times 11-14, birth 19."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
