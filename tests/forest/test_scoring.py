@@ -46,7 +46,7 @@ def _kernels() -> None:
 @pytest.fixture(params=["kernel", "twin"])
 def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "twin":
-        monkeypatch.setattr(scoring, "kernel", lambda: None)
+        monkeypatch.setattr(scoring, "kernels", lambda: None)
 
 
 def oracle(booster: xgboost.Booster, rows: Floats, **options: Any) -> Floats:
@@ -104,7 +104,7 @@ def test_random_models_and_matrices(case: Case) -> None:
     expected = oracle(model, rows).reshape(scorer.score(rows).shape)
     assert_same_bits(scorer.score(rows), expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "kernel", lambda: None)
+        patch.setattr(scoring, "kernels", lambda: None)
         assert_same_bits(scorer.score(rows), expected)
 
 

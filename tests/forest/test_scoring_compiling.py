@@ -29,7 +29,7 @@ def run(program: str, **environment: str) -> str:
 def test_scoring_alone_never_imports_the_compiler() -> None:
     program = (
         "import sys; from sagestead.forest import compiling, scoring;"
-        "print(compiling.kernel(), any(name.startswith(('numba', 'llvmlite')) for name in sys.modules))"
+        "print(compiling.kernels(), any(name.startswith(('numba', 'llvmlite')) for name in sys.modules))"
     )
     assert run(program) == "None False"
 
@@ -37,27 +37,27 @@ def test_scoring_alone_never_imports_the_compiler() -> None:
 def test_without_numba_there_is_nothing_to_wait_for() -> None:
     program = (
         "import sys; sys.modules['numba'] = None; from sagestead.forest import compiling;"
-        "print(compiling.available(), compiling.warm(), compiling.load(), compiling.kernel())"
+        "print(compiling.available(), compiling.warm(), compiling.load(), compiling.kernels())"
     )
     assert run(program) == "False None None None"
 
 
 def test_a_numba_that_cannot_be_imported_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses() -> compiling.Kernel:
+    def refuses() -> compiling.Kernels:
         raise ImportError("Numba needs another NumPy")
 
     monkeypatch.setattr(compiling, "_loaded", None)
     monkeypatch.setattr(compiling, "_import", refuses)
     assert compiling.load() is None
-    assert compiling.kernel() is None
+    assert compiling.kernels() is None
 
 
 def test_kernels_come_in_the_background_and_from_then_on_score() -> None:
     compiling.load()  # so that the machine code lies in the cache
     program = (
         "from sagestead.forest import compiling; thread = compiling.warm();"
-        "before = compiling.kernel(); thread.join();"
-        "print(before, compiling.kernel().__name__, compiling.warm())"
+        "before = compiling.kernels(); thread.join();"
+        "print(before, compiling.kernels().score.__name__, compiling.warm())"
     )
     assert run(program) == "None score None"
 
@@ -67,7 +67,7 @@ def test_the_same_rows_before_and_after_kernels_are_there(monkeypatch: pytest.Mo
     rows = np.random.default_rng(1).normal(size=(20, FEATURES)).astype(np.float32)
     compiled = compiling.load()
     ready = iter([None, compiled, None])
-    monkeypatch.setattr(scoring, "kernel", lambda: next(ready))
+    monkeypatch.setattr(scoring, "kernels", lambda: next(ready))
     first, second, third = (scorer.score(rows).tobytes() for _ in range(3))
     assert first == second == third
 
@@ -107,7 +107,7 @@ def test_a_compiler_that_fails_leaves_the_twin(tmp_path: Path, monkeypatch: pyte
     thread = compiling.warm()
     assert thread is not None
     thread.join()
-    assert compiling.kernel() is None
+    assert compiling.kernels() is None
     assert compiling.warm() is None, "a process tries once"
 
 
@@ -128,6 +128,7 @@ def test_who_waits_for_another_compiler_does_not_compile(
         thread.join(0.05)
         assert thread.is_alive()
         (folder / "forest").mkdir()
-        (folder / "forest" / "kernels.score-1.py.1.nbc").touch()
+        for name, module in compiling._ENTRIES.items():
+            (folder / "forest" / f"{module}.{name}-1.py.1.nbc").touch()
     thread.join()
-    assert compiling.kernel() is not None
+    assert compiling.kernels() is not None

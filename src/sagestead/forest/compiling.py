@@ -1,6 +1,6 @@
 """When the kernels are compiled: before anyone asks, in the background, never on the way of a request.
 
-Rule: `kernel()` never waits. It gives the compiled scorer once this process has it, and None until then and
+Rule: `kernels()` never waits. It gives the compiled functions once this process has them, None until then and
 where Numba is not installed. Compiling is done once a machine by a process of its own (`python -m
 sagestead.forest.compiling`), which leaves the machine code in the user's cache folder, under the digest of
 our source and of the versions of what compiled it; every other process reads it from there.
@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,17 +26,44 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Kernel: TypeAlias = Callable[[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32], bool], bool]
+Floats: TypeAlias = NDArray[np.float32]
+Columns: TypeAlias = NDArray[np.int32]
+Words: TypeAlias = NDArray[np.uint32]
 
-_SOURCES = ("kernels.py", "layout.py", "transforms.py")
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The functions that Python calls; each is described where it is defined."""
+
+    score: Callable[[Words, Floats, Floats, bool], bool]
+    score_row: Callable[[bytes, Words], tuple[bool, float]]
+    read_csv: Callable[[bytes], tuple[int, Floats]]
+    read_libsvm: Callable[[bytes, bool, int], tuple[int, int, Floats, Floats, Columns, Columns]]
+
+
+_ENTRIES = {
+    "score": "kernels",
+    "score_row": "csv_kernels",
+    "read_csv": "csv_kernels",
+    "read_libsvm": "libsvm_kernels",
+}
+_SOURCES = (
+    "csv_kernels.py",
+    "kernels.py",
+    "layout.py",
+    "libsvm_kernels.py",
+    "machine.py",
+    "number_kernels.py",
+    "transforms.py",
+)
 _COMPILING_SECONDS = 300
 _loading = threading.Lock()
-_loaded: Kernel | None = None
+_loaded: Kernels | None = None
 _tried_by: int | None = None
 
 
-def kernel() -> Kernel | None:
-    """Return `kernels.score`, or None while this process does not have it. Never waits."""
+def kernels() -> Kernels | None:
+    """Return the kernels, or None while this process does not have them. Never waits."""
     return _loaded
 
 
@@ -44,8 +72,8 @@ def available() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def load() -> Kernel | None:
-    """Make the kernels ready and return the scorer, None where Numba is not installed or does not work.
+def load() -> Kernels | None:
+    """Make the kernels ready and return them, None where Numba is not installed or does not work.
 
     Takes about a second from the cache and several to compile. Starts no thread, so that a process may call
     it before it forks.
@@ -108,7 +136,9 @@ def _compile() -> bool:
 def is_cached() -> bool:
     """Whether the machine code of this source lies in the cache folder."""
     folder = cache_folder()
-    return folder is not None and any(folder.glob("*/kernels.score-*.nbc"))
+    return folder is not None and all(
+        any(folder.glob(f"*/{module}.{name}-*.nbc")) for name, module in _ENTRIES.items()
+    )
 
 
 def cache_folder() -> Path | None:
@@ -129,7 +159,7 @@ def cache_folder() -> Path | None:
     return folder if facts.st_uid == os.geteuid() and not facts.st_mode & 0o022 else None
 
 
-def _import() -> Kernel:
+def _import() -> Kernels:
     """Import the kernels with Numba's cache in our folder; Numba reads the setting while they are defined."""
     config: Any = importlib.import_module("numba.core.config")
     before = config.CACHE_DIR
@@ -137,10 +167,14 @@ def _import() -> Kernel:
     if folder is not None:
         config.CACHE_DIR = str(folder)
     try:
-        found: Kernel = importlib.import_module("sagestead.forest.kernels").score
+        return Kernels(
+            **{
+                name: getattr(importlib.import_module(f"sagestead.forest.{module}"), name)
+                for name, module in _ENTRIES.items()
+            }
+        )
     finally:
         config.CACHE_DIR = before
-    return found
 
 
 if __name__ == "__main__":

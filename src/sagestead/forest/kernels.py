@@ -10,10 +10,8 @@ loads are under way at once; a step has no branch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any
 
-import numba as nb
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
@@ -40,6 +38,7 @@ from sagestead.forest.layout import (
     WEIGHTS_AT,
     Words,
 )
+from sagestead.forest.machine import Number, entry, inner
 from sagestead.forest.transforms import (
     DOUBLE_EXPONENTIAL,
     EXPONENTIAL,
@@ -51,9 +50,6 @@ from sagestead.forest.transforms import (
 )
 
 Floats = NDArray[np.float32]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-Number: TypeAlias = Any
-"""A machine number; Numba infers which."""
 
 _TOGETHER = 8
 _BLOCK = 16
@@ -64,20 +60,9 @@ _PLAN = types.Array(types.uint32, 1, "C", readonly=True)
 _ROWS = types.Array(types.float32, 2, "C", readonly=True)
 _OUT = types.Array(types.float32, 2, "C")
 _SCORE = types.boolean(_PLAN, _ROWS, _OUT, types.boolean)
-_OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 
 
-def _inner(function: _Function) -> _Function:
-    """Compile a function when a compiled one calls it."""
-    return cast("_Function", nb.njit(**_OPTIONS)(function))
-
-
-def _compiled(function: _Function) -> _Function:
-    """Compile the function that Python calls, now, or read its machine code from the cache."""
-    return cast("_Function", nb.njit(_SCORE, cache=True, **_OPTIONS)(function))
-
-
-@_inner
+@inner
 def _prepare(words: Words, rows: Floats, row: Number, buffer: Floats, at: Number) -> None:
     """Write the used columns of a row, then the same with minus infinity for missing values."""
     columns = np.intp(words[COLUMNS])
@@ -90,7 +75,7 @@ def _prepare(words: Words, rows: Floats, row: Number, buffer: Floats, at: Number
         buffer[at + columns + place] = value if value == value else np.float32(-np.inf)  # noqa: PLR0124 - NaN
 
 
-@_inner
+@inner
 def _step(words: Words, floats: Floats, nodes: Number, node: Number, buffer: Floats, at: Number) -> Number:
     """Return the next node of a numeric one."""
     here = nodes + node * NODE
@@ -98,7 +83,7 @@ def _step(words: Words, floats: Floats, nodes: Number, node: Number, buffer: Flo
     return np.uintp(words[here + np.uintp(1)]) + (np.uintp(0) if left else np.uintp(1))
 
 
-@_inner
+@inner
 def _leaf_by_category(
     words: Words, floats: Floats, nodes: Number, node: Number, depth: Number, buffer: Floats, at: Number
 ) -> Number:
@@ -122,7 +107,7 @@ def _leaf_by_category(
     return node
 
 
-@_inner
+@inner
 def _walk_row(words: Words, floats: Floats, buffer: Floats, at: Number, sums: Floats, row: Number) -> None:
     """Add all trees to one row of sums, four trees at a time."""
     nodes = np.uintp(words[NODES_AT])
@@ -156,7 +141,7 @@ def _walk_row(words: Words, floats: Floats, buffer: Floats, at: Number, sums: Fl
         tree += np.uintp(1)
 
 
-@_inner
+@inner
 def _walk_block(
     words: Words, floats: Floats, buffer: Floats, width: Number, sums: Floats, first: Number, last: Number
 ) -> None:
@@ -191,7 +176,7 @@ def _walk_block(
             at += np.uintp(_TOGETHER) * width
 
 
-@_inner
+@inner
 def _walk_categories(
     words: Words, floats: Floats, buffer: Floats, at: Number, sums: Floats, row: Number
 ) -> None:
@@ -204,7 +189,7 @@ def _walk_categories(
         sums[row, words[about + np.uintp(2)]] += floats[nodes + leaf * NODE + np.uintp(3)]
 
 
-@_inner
+@inner
 def _sum_trees(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None:
     """Write what sums begin with, add what the leaves say, in the order of trees, and what comes last."""
     count, groups = rows.shape[0], sums.shape[1]
@@ -234,7 +219,7 @@ def _sum_trees(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None
                 sums[row, group] += floats[last_at + group]
 
 
-@_inner
+@inner
 def _sum_columns(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None:
     """Add bias, base margin, and value times weight in the order of columns."""
     groups = sums.shape[1]
@@ -250,7 +235,7 @@ def _sum_columns(words: Words, floats: Floats, rows: Floats, sums: Floats) -> No
             sums[row, group] = total
 
 
-@_inner
+@inner
 def _each(sums: Floats, transform: Number) -> None:
     """Apply a transform that looks at one margin."""
     for row in range(sums.shape[0]):
@@ -269,7 +254,7 @@ def _each(sums: Floats, transform: Number) -> None:
                 sums[row, group] = np.float32(1) if margin > 0 else np.float32(0)
 
 
-@_inner
+@inner
 def _softmax(sums: Floats) -> None:
     for row in range(sums.shape[0]):
         highest = sums[row, 0]
@@ -287,7 +272,7 @@ def _softmax(sums: Floats) -> None:
             sums[row, group] /= divisor
 
 
-@_inner
+@inner
 def _label(sums: Floats) -> None:
     """Write the first group of the highest margin in the place of group 0."""
     for row in range(sums.shape[0]):
@@ -298,7 +283,7 @@ def _label(sums: Floats) -> None:
         sums[row, 0] = np.float32(best)
 
 
-@_compiled
+@entry(_SCORE)
 def score(words: Words, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - a kernel's arguments have no names
     """Write the predictions, or margins, of rows to `out`: rows x groups (a label stands in group 0).
 

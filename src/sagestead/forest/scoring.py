@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagestead.forest import layout
-from sagestead.forest.compiling import kernel
+from sagestead.forest.compiling import kernels
 from sagestead.forest.ensemble import Ensemble
 from sagestead.forest.layout import Words
 from sagestead.forest.transforms import LABEL
@@ -98,11 +98,24 @@ class Scorer:
             return out[:, 0]
         return out
 
+    def score_row(self, body: bytes) -> float | None:
+        """Return the prediction of a CSV body of one plain row of all columns, by one call of a kernel.
+
+        None when it is no such body, the model gives several numbers a row, or the kernels are not ready:
+        then the body has to be decoded.
+        """
+        ready = kernels()
+        if ready is None:
+            return None
+        known, prediction = ready.score_row(body, self._plan)
+        return prediction if known else None
+
     def _score(self, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - a kernel has no names
         """Fill `out`; returns False when a value is infinite."""
-        compiled = kernel()
-        if compiled is None:
+        ready = kernels()
+        if ready is None:
             return self._score_by_twin(rows, out, margins)
+        compiled = ready.score
         self._twin = None
         if len(rows) <= self._rows_at_once:
             return compiled(self._plan, rows, out, margins)

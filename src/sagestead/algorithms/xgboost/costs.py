@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from sagestead.algorithms.xgboost.recordio import MAGIC
-from sagestead.forest.compiling import kernel
+from sagestead.forest.compiling import kernels
 from sagestead.worker.contract import Invocation
 
 _SECONDS_A_CALL = 10e-6
@@ -28,7 +28,7 @@ def seconds(invocation: Invocation, steps: int) -> float:
     body = invocation.body
     size = len(body)
     rows = size // 2 if size > _COUNTED else max(body.count(b"\n") + 1, body.count(_FRAME))
-    if kernel() is None:
+    if kernels() is None:
         call, step = _TWIN_SECONDS_A_CALL, _TWIN_SECONDS_A_STEP
     else:
         call, step = _SECONDS_A_CALL, _SECONDS_A_STEP

@@ -1,0 +1,165 @@
+"""Plain CSV to numbers, and one row of it to its prediction: compiled.
+
+Rule: a reader answers with exactly the numbers that `algorithms.xgboost.decoding` reads in Python, or
+declines: it takes digits, signs, points, exponents, empty cells and `nan`, divided by what the sniffer would
+find, with equally many cells in each line. Python alone knows what is refused, and in what words.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from sagestead.forest.kernels import score
+from sagestead.forest.layout import FEATURES, GROUPS, TRANSFORM, Words
+from sagestead.forest.machine import BYTES, Number, byte_at, entry, inner, several
+from sagestead.forest.number_kernels import (
+    COLON,
+    COMMA,
+    NEWLINE,
+    ONE,
+    RETURN,
+    SMALL,
+    SPACE,
+    TAB,
+    ZERO,
+    number,
+    trimmed,
+)
+from sagestead.forest.transforms import LABEL
+
+Floats = NDArray[np.float32]
+
+_SEMICOLON, _SMALL_A, _SMALL_N = (np.uintp(byte) for byte in b";an")
+_SNIFFED = np.uintp(512)
+_MATRIX = types.Array(types.float32, 2, "C")
+_PLAN = types.Array(types.uint32, 1, "C", readonly=True)
+
+
+@inner
+def _favourite(commas: Number, tabs: Number, semicolons: Number, spaces: Number, colons: Number) -> Number:
+    """Return what the sniffer prefers of what there is, and how many; 0 when there is none of them."""
+    if commas:
+        return COMMA, commas
+    if tabs:
+        return TAB, tabs
+    if semicolons:
+        return _SEMICOLON, semicolons
+    if spaces:
+        return SPACE, spaces
+    return (COLON if colons else ZERO), colons
+
+
+@inner
+def _divided(at: Number, end: Number) -> Number:
+    """Return what divides the first line (0 to decline), into how many cells, and whether it is the only one.
+
+    Python sniffs the first 512 characters. What divides them divides the whole line.
+    """
+    commas = tabs = semicolons = spaces = colons = 0
+    sniffed = at + _SNIFFED
+    while at < end and at < sniffed and byte_at(at) != NEWLINE:
+        byte = byte_at(at)
+        commas += byte == COMMA
+        tabs += byte == TAB
+        semicolons += byte == _SEMICOLON
+        spaces += byte == SPACE
+        colons += byte == COLON
+        at += ONE
+    delimiter, count = _favourite(commas, tabs, semicolons, spaces, colons)
+    while at < end and byte_at(at) != NEWLINE:
+        count += byte_at(at) == delimiter
+        at += ONE
+    return delimiter, count + 1, at >= end
+
+
+@inner
+def _filled(at: Number) -> Number:
+    """Read a cell that is not empty: returns its number and where it ends, 0 to decline."""
+    if byte_at(at) | SMALL != _SMALL_N:
+        return number(at)
+    if byte_at(at + ONE) | SMALL == _SMALL_A and byte_at(at + np.uintp(2)) | SMALL == _SMALL_N:
+        return np.float32(np.nan), at + np.uintp(3)
+    return np.float32(np.nan), ZERO
+
+
+@inner
+def _spaces(at: Number, end: Number, delimiter: Number) -> Number:
+    """Return the place behind spaces that belong to a cell: `float` takes them away."""
+    if delimiter == COMMA:
+        while at < end and byte_at(at) == SPACE:
+            at += ONE
+    return at
+
+
+@inner
+def _fill(at: Number, end: Number, delimiter: Number, width: Number, values: Floats) -> Number:
+    """Write all cells to `values`; returns the number of rows, 0 to decline."""
+    cell = rows = column = 0
+    while cell < len(values):
+        begin = at
+        at = _spaces(at, end, delimiter)
+        value = np.float32(np.nan)
+        if at < end and byte_at(at) not in (delimiter, NEWLINE):
+            value, at = _filled(at)
+            if at == ZERO:
+                return 0
+            at = _spaces(at, end, delimiter)
+            if at < end and byte_at(at) == RETURN and byte_at(at + ONE) == NEWLINE:
+                at += ONE
+        elif at != begin:
+            return 0  # `float` does not take a cell of spaces
+        values[cell] = value
+        cell += 1
+        column += 1
+        if at >= end:
+            return rows + 1 if column == width else 0
+        byte = byte_at(at)
+        if byte == NEWLINE:
+            if column != width:
+                return 0
+            column = 0
+            rows += 1
+        elif byte != delimiter or column == width:
+            return 0
+        at += ONE
+    return 0
+
+
+@entry(several((types.int64, _MATRIX))(BYTES))
+def read_csv(body: bytes) -> tuple[int, Floats]:
+    """Return the number of rows of a body, 0 to decline, and the rows."""
+    begin, end = trimmed(body)
+    delimiter, width, _ = _divided(begin, end)
+    lines = 1
+    at = begin
+    while at < end:
+        lines += byte_at(at) == NEWLINE
+        at += ONE
+    # Every cell but the last has a byte behind it.
+    if delimiter == ZERO or lines > (np.int64(end - begin) + 1) // width:
+        return 0, np.empty((0, 0), np.float32)
+    values = np.empty((lines, width), np.float32)
+    return _fill(begin, end, delimiter, width, values.reshape(lines * width)), values
+
+
+@entry(several((types.boolean, types.float64))(BYTES, _PLAN))
+def score_row(body: bytes, words: Words) -> tuple[bool, float]:
+    """Return True and the prediction of a body of one row; False to decline.
+
+    The row must have all columns of the model, and the model one prediction a row.
+    """
+    begin, end = trimmed(body)
+    delimiter, width, alone = _divided(begin, end)
+    groups = np.intp(words[GROUPS])
+    if delimiter == ZERO or not alone or width != np.intp(words[FEATURES]):
+        return False, 0.0
+    if groups != 1 and words[TRANSFORM] != LABEL:
+        return False, 0.0
+    values = np.empty((1, width), np.float32)
+    out = np.empty((1, groups), np.float32)
+    if _fill(begin, end, delimiter, width, values.reshape(width)) != 1:
+        return False, 0.0
+    score(words, values, out, False)  # noqa: FBT003 - a kernel's arguments have no names
+    return True, np.float64(out[0, 0])

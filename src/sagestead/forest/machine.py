@@ -1,0 +1,62 @@
+"""What the kernels share: how they are compiled, and the few things of the machine that Numba does not show.
+
+Rule: as in `kernels`, importing this module needs Numba, so only kernels import it. Addresses are unsigned
+words. Whoever reads a byte at one knows that it is there: the content of a `bytes` object ends with a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numba as nb
+from numba import types
+from numba.extending import intrinsic
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+Number: TypeAlias = Any
+"""A machine number; Numba infers which."""
+
+BYTES = types.Bytes(types.uint8, 1, "C", readonly=True)
+several: Any = types.Tuple
+"""The type of several values that a function returns."""
+_OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+
+def inner(function: _Function) -> _Function:
+    """Compile a function when a compiled one calls it."""
+    return cast("_Function", nb.njit(**_OPTIONS)(function))
+
+
+def entry(signature: object) -> Callable[[_Function], _Function]:
+    """Compile a function that Python calls, now, or read its machine code from the cache."""
+
+    def compiled(function: _Function) -> _Function:
+        return cast("_Function", nb.njit(signature, cache=True, **_OPTIONS)(function))
+
+    return compiled
+
+
+def _address_of(_typing: Any, content: Any) -> Any:  # noqa: ANN401 - Numba's own types
+    """Return where the bytes of a `bytes` object begin."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - the same
+        (kind,) = signature.args
+        array = context.make_array(kind)(context, builder, arguments[0])
+        return builder.ptrtoint(array.data, context.get_value_type(types.uintp))
+
+    return types.uintp(content), generate
+
+
+def _byte_at(_typing: Any, _address: Any) -> Any:  # noqa: ANN401 - Numba's own types
+    """Return the byte at an address, as a word."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - the same
+        pointer = builder.inttoptr(arguments[0], context.get_value_type(types.uint8).as_pointer())
+        return builder.zext(builder.load(pointer), context.get_value_type(types.uintp))
+
+    return types.uintp(types.uintp), generate
+
+
+address_of: Any = intrinsic(_address_of)
+byte_at: Any = intrinsic(_byte_at)
