@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -91,8 +91,29 @@ def gate(keys: Keys | None = None) -> Gate:
     return Gate(keys or Keys(), services(), lambda: NOW, "us-east-1")
 
 
+class Here(LiteralBody):
+    """A body that is here before it is read."""
+
+    def whole(self) -> bytes:  # type: ignore[override] # the other half of the protocol
+        return b"".join(self.pieces)
+
+
+async def answered(answer: Response | Awaitable[Response]) -> Response:
+    return answer if isinstance(answer, Response) else await answer
+
+
 def ask(request: Request, through: Gate | None = None) -> Response:
-    return asyncio.run((through or gate())(request))
+    """Ask twice: with a body that is still to come, and with one that is here whole."""
+    through = through or gate()
+
+    async def both() -> tuple[Response, Response]:
+        late = await answered(through(request))
+        pieces = request.body.pieces if isinstance(request.body, LiteralBody) else []
+        return late, await answered(through(replace(request, body=Here(pieces))))
+
+    late, early = asyncio.run(both())
+    assert early == late
+    return late
 
 
 def header(response: Response, name: str) -> str | None:
@@ -174,10 +195,12 @@ def test_refusals_are_rendered_and_defects_are_logged(caplog: pytest.LogCaptureF
     assert response.status == 500
     assert said(response)["__type"] == "InternalFailure"
     assert b"secret inside" not in bytes(str(response), "utf-8")
-    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "request-1" in record.getMessage()
-    assert record.exc_info is not None
-    assert "the secret inside" in str(record.exc_info[1])
+    records = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(records) == 2
+    for record in records:
+        assert "request-1" in record.getMessage()
+        assert record.exc_info is not None
+        assert "the secret inside" in str(record.exc_info[1])
 
 
 def test_services_that_are_absent_are_named() -> None:
@@ -311,15 +334,28 @@ class Held:
         assert limit >= 5
         return b"".join([part async for part in self.chunks()])
 
+    def whole(self) -> None:
+        """The end is never here."""
+
 
 def test_the_bodies_of_all_clients_together_have_a_bound() -> None:
     async def run() -> list[int]:
         through = Gate(Keys(), services(), lambda: NOW, "us-east-1", room=8)
         held = Held()
-        waiting = asyncio.create_task(through(replace(INVOKE.send(), body=held)))
-        await asyncio.sleep(0)
-        answers = [(await through(INVOKE.send())).status, (await through(PUT.send())).status]
+        waiting = asyncio.create_task(answered(through(replace(INVOKE.send(), body=held))))
+        await until(lambda: through._room.left == 4)
+        here = replace(INVOKE.send(), body=Here([INVOKE.body]))
+        asked = [INVOKE.send(), PUT.send(), here]
+        answers = [(await answered(through(request))).status for request in asked]
         held.go.set()
-        return [*answers, (await waiting).status, (await through(INVOKE.send())).status]
+        answers += [(await waiting).status, (await answered(through(INVOKE.send()))).status]
+        assert through._room.left == 8
+        return answers
 
-    assert asyncio.run(run()) == [429, 200, 200, 200]
+    assert asyncio.run(run()) == [429, 200, 429, 200, 200]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)

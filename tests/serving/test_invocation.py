@@ -66,9 +66,14 @@ async def serving(
         await asyncio.sleep(0)
 
 
+async def ask(handler: InvocationHandler, asked: Call) -> Response:
+    answer = handler(asked)
+    return answer if isinstance(answer, Response) else await answer
+
+
 async def refused(handler: InvocationHandler, asked: Call) -> tuple[int, str, str]:
     with pytest.raises(Refusal) as caught:
-        await handler(asked)
+        await ask(handler, asked)
     return caught.value.status, caught.value.code, caught.value.sentence
 
 
@@ -76,7 +81,7 @@ def test_an_invocation_gets_the_models_answer(instance: Instance, database: Data
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
             asked = call(headers={"Content-Type": "text/csv", f"{OURS}Custom-Attributes": "trace=1"})
-            answer = await handler(asked)
+            answer = await ask(handler, asked)
             assert answer.status == 200
             assert answer.body == b"1,2"
             assert answer.headers == [
@@ -91,7 +96,7 @@ def test_an_invocation_gets_the_models_answer(instance: Instance, database: Data
 def test_no_content_becomes_an_empty_200(instance: Instance, database: Database) -> None:
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
-            answer = await handler(call(b"status 204"))
+            answer = await ask(handler, call(b"status 204"))
             assert (answer.status, answer.body) == (200, b"as you wish")
 
     run(scenario())
@@ -110,7 +115,7 @@ def test_a_model_error_has_awss_body(
 ) -> None:
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
-            answer = await handler(call(f"status {status}".encode()))
+            answer = await ask(handler, call(f"status {status}".encode()))
             assert answer.status == 424
             assert ("x-amzn-ErrorType", "ModelError") in answer.headers
             assert isinstance(answer.body, bytes)
@@ -133,7 +138,7 @@ def test_a_header_that_would_split_the_response_is_the_models_error(
 ) -> None:
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
-            answer = await handler(call(b"header"))
+            answer = await ask(handler, call(b"header"))
             assert answer.status == 424
             assert isinstance(answer.body, bytes)
             assert json.loads(answer.body)["OriginalStatusCode"] == 500
@@ -165,7 +170,7 @@ def test_what_cannot_be_served_is_refused_by_name(database: Database) -> None:
                 assert code == "UnknownOperationException"
                 assert "InvokeEndpoint" in sentence
             assert (await refused(handler, call(method="GET")))[0] == 404
-            answer = await handler(call(headers={f"{OURS}Target-Model": "m.tar.gz"}))
+            answer = await ask(handler, call(headers={f"{OURS}Target-Model": "m.tar.gz"}))
             assert (answer.status, answer.body) == (
                 400,
                 (
@@ -182,8 +187,8 @@ def test_a_variant_can_be_named(instance: Instance, database: Database) -> None:
         variants = Variant("Blue", 1.0, (instance("a"),)), Variant("Green", 0.0, (instance("b"),))
         async with serving(database, *variants) as handler:
             for _ in range(5):
-                assert ("x-Amzn-Invoked-Production-Variant", "Blue") in (await handler(call())).headers
-            green = await handler(call(headers={f"{OURS}Target-Variant": "Green"}))
+                assert ("x-Amzn-Invoked-Production-Variant", "Blue") in (await ask(handler, call())).headers
+            green = await ask(handler, call(headers={f"{OURS}Target-Variant": "Green"}))
             assert ("x-Amzn-Invoked-Production-Variant", "Green") in green.headers
             red = call(headers={f"{OURS}Target-Variant": "Red"})
             assert (await refused(handler, red))[2] == "Variant Red not found for Request."
@@ -268,9 +273,9 @@ def test_requests_go_to_the_least_busy_instance(
     async def scenario() -> None:
         variant = Variant("Blue", 1.0, (instance("a"), instance("b")))
         async with serving(database, variant) as handler:
-            busy = asyncio.create_task(handler(call(b"hang")))
+            busy = asyncio.create_task(ask(handler, call(b"hang")))
             await until(lambda: any(host.outstanding for host in handler._watcher._hosts.values()))
-            answers = [await handler(call(b"pid")) for _ in range(20)]
+            answers = [await ask(handler, call(b"pid")) for _ in range(20)]
             (idle,) = {int(answer.body) for answer in answers if isinstance(answer.body, bytes)}
             processes = {int((engine.folder(name) / "lock").read_text()) for name in ("a", "b")}
             (hanging,) = processes - {idle}
@@ -286,14 +291,14 @@ def test_a_killed_instance_loses_at_most_the_request_it_had_begun(
     async def scenario() -> None:
         variant = Variant("Blue", 1.0, (instance("a"), instance("b")))
         async with serving(database, variant) as handler:
-            victim = await handler(call(b"pid"))
+            victim = await ask(handler, call(b"pid"))
             assert isinstance(victim.body, bytes)
-            asked = [asyncio.create_task(handler(call(b"wait 0.01"))) for _ in range(20)]
+            asked = [asyncio.create_task(ask(handler, call(b"wait 0.01"))) for _ in range(20)]
             await until(lambda: any(task.done() for task in asked))
             os.kill(int(victim.body), signal.SIGKILL)
             answers = await asyncio.gather(*asked)
             assert sum(answer.status == 424 for answer in answers) <= 1
-            later = [await handler(call()) for _ in range(20)]
+            later = [await ask(handler, call()) for _ in range(20)]
             assert {answer.status for answer in later} == {200}
 
     run(scenario())
@@ -304,8 +309,8 @@ def test_a_request_waits_while_the_only_instance_is_replaced(
 ) -> None:
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, (instance("a"),)), patience=20) as handler:
-            assert original(await handler(call(b"die")))[0] == 0
-            waiting = asyncio.create_task(handler(call(b"1")))
+            assert original(await ask(handler, call(b"die")))[0] == 0
+            waiting = asyncio.create_task(ask(handler, call(b"1")))
             await until(lambda: engine.runs(OWNER)[0].phase is RunPhase.EXITED)
             assert not waiting.done()
             await asyncio.to_thread(instance, "a")
@@ -317,7 +322,7 @@ def test_a_request_waits_while_the_only_instance_is_replaced(
 def test_no_living_instance_is_a_model_error(database: Database) -> None:
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, ("/nowhere", "/none"))) as handler:
-            status, text = original(await handler(call()))
+            status, text = original(await ask(handler, call()))
             assert status == 0
             assert text.startswith("Amazon SageMaker could not get a response from the Hotels endpoint.")
 
@@ -327,11 +332,12 @@ def test_no_living_instance_is_a_model_error(database: Database) -> None:
 def test_a_model_that_takes_too_long_is_a_model_error(
     instance: Instance, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_host.WorkerHost.__init__, "__defaults__", (0.1,))
+    patched = (0.1, worker_host.MOST_OUTSTANDING)
+    monkeypatch.setattr(worker_host.WorkerHost.__init__, "__defaults__", patched)
 
     async def scenario() -> None:
         async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
-            status, text = original(await handler(call(b"wait 0.3")))
+            status, text = original(await ask(handler, call(b"wait 0.3")))
             assert status == 0
             assert text.startswith("Your invocation timed out while waiting for a response from container")
 

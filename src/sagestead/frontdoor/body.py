@@ -54,6 +54,17 @@ class InboundBody:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def whole(self) -> bytes | None:
+        """Return the whole body, unread as before, when all of it is here; else None."""
+        if not self.complete or self.started:
+            return None
+        parts = self._parts
+        if len(parts) > 1:
+            whole = b"".join(parts)
+            parts.clear()
+            parts.append(whole)
+        return parts[0] if parts else b""
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the bytes as they arrive.
 

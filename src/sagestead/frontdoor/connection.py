@@ -2,6 +2,8 @@
 
 Rule: requests of a connection are answered one after another, in order; nothing that a client does makes the
 loop wait or memory grow without bound. Identity never carries over: every request is handed to the app whole.
+A request is handed over once all that came with it is taken in. Its answer is written at once when the app
+has it at once; a future's by a callback; only what needs more waiting, for a body or a stream, takes a task.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn, cast
+from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -18,14 +22,16 @@ from sagestead.frontdoor.body import InboundBody
 from sagestead.frontdoor.head import (
     answer_head,
     body_length,
-    check_field,
+    check_fields,
     check_host,
     check_target,
     has_body,
     refuse,
+    too_long,
+    too_many,
 )
-from sagestead.frontdoor.limits import Limits
 from sagestead.wire.http import Headers, Request, Response, Stream
+from sagestead.wire.pending import Pending
 
 if TYPE_CHECKING:
     from sagestead.frontdoor.server import FrontDoor
@@ -34,6 +40,9 @@ log = logging.getLogger(__name__)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 INCOMPLETE = "The connection ended before the whole body arrived."
+
+Exchange = tuple[Request, InboundBody, bool]
+"""A request to be answered, its body, and whether its client wants the connection kept."""
 
 
 class Connection(asyncio.Protocol):
@@ -45,8 +54,9 @@ class Connection(asyncio.Protocol):
         self.secure = False
         self.parser = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport | None = None
-        self.queue: deque[tuple[Request, InboundBody, bool]] = deque()
-        self.task: asyncio.Task[None] | None = None
+        self.queue: deque[Exchange] = deque()
+        self.answering: asyncio.Future[Any] | None = None  # what the answer under way waits for
+        self.resting: asyncio.Handle | None = None  # the queue is gone on with when others had their turn
         self.arriving: InboundBody | None = None
         self.writable: asyncio.Future[None] | None = None
         self.reading = True
@@ -60,7 +70,6 @@ class Connection(asyncio.Protocol):
         self._trickle = 0
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
-        self._head_size = 0
         self._framing = 0
 
     # -- the socket
@@ -83,24 +92,27 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         if self.parting is not None:
             self.parting.cancel()
-        if self.task is not None:
-            self.task.cancel()
+        if self.resting is not None:
+            self.resting.cancel()
+        if self.answering is not None:
+            self.answering.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a request that it refuses is answered and the connection closed."""
         if self.broken:
             return
-        self._trickle += len(data)
+        size = len(data)
+        self._trickle += size
+        self._framing += size
         if self.arriving is None or self._trickle >= self.limits.trickle:
             self._trickle = 0
             self.progress_at = self.door.clock()
-        self._framing += len(data)
         try:
             self.parser.feed_data(data)
             if self._framing > self.limits.head:
-                raise_too_long(self.limits)
-        except Refusal as refusal:
-            self._break(refusal)
+                self._break(too_long(self.limits))
+            elif len(self._fields) > self.limits.fields:
+                self._break(too_many(self.limits))
         except httptools.HttpParserUpgrade:
             self.broken = self.ended = True  # the request is answered as it stands, and the connection closed
         except httptools.HttpParserCallbackError as error:
@@ -108,13 +120,15 @@ class Connection(asyncio.Protocol):
             self._break(cause if isinstance(cause, Refusal) else self.refusal)
         except httptools.HttpParserError:
             self._break(refuse("The request is not well-formed HTTP/1.1."))
+        if self.queue:
+            self._next()
 
     def eof_received(self) -> bool:
         """Keep the socket open for the answer under way when the client has only finished sending."""
         if self.arriving is not None:
             self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
         self.broken = self.ended = self.hung_up = True
-        return self.task is not None
+        return self.answering is not None or bool(self.queue)
 
     def pause_writing(self) -> None:
         """The client does not read: answers wait."""
@@ -126,67 +140,66 @@ class Connection(asyncio.Protocol):
             self.writable.set_result(None)
         self.writable = None
         self.progress_at = self.door.clock()
+        self._next()
 
     # -- the parser
 
     def on_message_begin(self) -> None:
         """Start a request."""
         self.in_head = True
-        self._target, self._fields, self._head_size, self._framing = b"", [], 0, 0
+        self._target, self._framing = b"", 0
         self.head_since = self.door.clock()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
         self._target += url
-        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field, or a trailer field (which is checked and dropped)."""
-        self._count(len(name) + len(value))
-        check_field(name, value)
-        if self.in_head:
-            self._fields.append((name, value))
-            if len(self._fields) > self.limits.fields:
-                raise refuse(f"The request has more than {self.limits.fields} header fields.", 431)
-
-    def _count(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > self.limits.head:
-            raise_too_long(self.limits)
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Check the head and hand the request over; its body follows."""
         self.in_head = False
-        self._head_size = self._framing = 0
+        self._framing = 0
+        fields, self._fields = self._fields, []
+        limits, target = self.limits, self._target
+        check_fields(fields, limits, target)
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
             raise refuse("Only HTTP/1.1 is spoken here.")
-        headers = Headers(self._fields)
-        check_target(self._target, self.limits)
+        headers = Headers(fields)
+        check_target(target, limits)
         check_host(headers)
         method = self.parser.get_method().decode("latin-1")
         length = body_length(headers, method)
-        expects = (headers.get("expect") or "").lower() == "100-continue"
+        expects = "expect" in headers and (headers.get("expect") or "").lower() == "100-continue"
         body = InboundBody(self._flow, self._continue if expects else _nothing)
-        path, _, query = self._target.partition(b"?")
+        path, _, query = target.partition(b"?")
         request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id())
-        if len(self.queue) >= self.limits.pipelined:
+        waiting = len(self.queue)
+        if waiting >= limits.pipelined:
             raise refuse("Too many requests are waiting on this connection.", 429)
         self.arriving = body
         self._trickle = 0
         self.queue.append((request, body, self.parser.should_keep_alive()))
-        self._next()
-        self._flow()
+        if waiting + 1 >= limits.pipelined // 2:
+            self._flow()
 
     def on_body(self, data: bytes) -> None:
         """Take body bytes."""
-        if self.arriving is not None:
-            self._head_size = self._framing = 0
-            self.arriving.feed(data)
-            self._flow()
+        body = self.arriving
+        if body is not None:
+            self._framing = 0
+            body.feed(data)
+            if body.waiting >= self.limits.buffered:
+                self._flow()
 
     def on_message_complete(self) -> None:
         """End the body."""
         self._framing = 0
+        if self._fields:
+            trailers, self._fields = self._fields, []
+            check_fields(trailers, self.limits)
         if self.arriving is not None:
             self.arriving.finish()
             self.arriving = None
@@ -220,39 +233,111 @@ class Connection(asyncio.Protocol):
         bad = Request("GET", b"", b"", Headers(), body, 0, self.secure, self.door.new_id())
         self.queue.append((bad, body, False))
         self.refusal = refusal
-        self._next()
 
     # -- answers
 
     def _next(self) -> None:
-        if self.task is None and self.queue and self.transport is not None:
-            self.task = self.door.loop.create_task(self._serve(*self.queue.popleft()))
+        """Answer what is in the queue and need not wait; a few requests, then others have their turn."""
+        turn = self.limits.turn
+        while self.queue and self._may_answer():
+            if turn == 0:
+                self.resting = self.door.loop.call_soon(self._go_on)
+                return
+            turn -= 1
+            exchange = self.queue.popleft()
+            try:
+                self._take(exchange, self._ask(exchange[0]))
+            except Exception as error:  # noqa: BLE001 - of any defect the client sees a connection that ends
+                self._cut_off(exchange[0], error)
+        if not self.reading:
+            self._flow()
 
-    async def _serve(self, request: Request, body: InboundBody, keep: bool) -> None:  # noqa: FBT001 - from the queue
+    def _may_answer(self) -> bool:
+        if self.answering is not None or self.writable is not None or self.resting is not None:
+            return False
+        return self.transport is not None and not self.transport.is_closing()
+
+    def _go_on(self) -> None:
+        self.resting = None
+        self._next()
+
+    def _ask(self, request: Request) -> Response | Awaitable[Response]:
         try:
-            response = await self._answer(request)
-            keep = keep and not self.door.draining and self._can_keep(request, body)
-            keep = keep and not (self.ended and not self.queue)
+            return self.door.app(request) if request.raw_path else malformed(self.refusal)
+        except Refusal as refusal:
+            return malformed(refusal)
+
+    def _take(self, exchange: Exchange, answer: Response | Awaitable[Response]) -> None:
+        """Write an answer that is here; else wait for it with as little as it takes."""
+        request, body, keep = exchange
+        if isinstance(answer, Pending):
+            self.answering = answer.source
+            answer.source.add_done_callback(partial(self._settle, exchange, answer))
+        elif isinstance(answer, Response) and isinstance(answer.body, bytes) and body.complete:
+            self._reply(request, answer, answer.body, keep=keep)
+        else:
+            self.answering = self.door.loop.create_task(self._serve(exchange, answer))
+
+    def _settle(self, exchange: Exchange, pending: Pending, source: asyncio.Future[Any]) -> None:
+        """Go on with the answer that a future brings."""
+        self.answering = None
+        try:
+            answer = pending.finish(source)
+            if self.transport is not None:
+                self._take(exchange, answer)
+            elif not isinstance(answer, Response):
+                answer.close()
+        except Refusal as refusal:
+            self._take(exchange, malformed(refusal))
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 - as in `_next`
+            self._cut_off(exchange[0], error)
+        self._next()
+
+    def _reply(self, request: Request, response: Response, content: bytes, *, keep: bool) -> None:
+        """Write an answer whose body is here, to a request that is here whole."""
+        if self.transport is None:
+            return
+        keep = self._keeps(keep=keep)
+        head = self._head(request, response, keep=keep)
+        self.transport.write(head + content if has_body(response, request.method) else head)
+        self.progress_at = self.door.clock()
+        if not keep:
+            self._part()
+
+    def _keeps(self, *, keep: bool) -> bool:
+        return keep and not self.door.draining and not (self.ended and not self.queue)
+
+    def _head(self, request: Request, response: Response, *, keep: bool) -> bytes:
+        beginning = self.door.beginnings.of(response.status)
+        return answer_head(response, method=request.method, beginning=beginning, keep=keep)
+
+    def _cut_off(self, request: Request, error: BaseException) -> None:
+        """End the connection in the middle of an answer, so that the client does not take it for whole."""
+        if self.transport is not None:
+            log.error("request %s: the answer was cut off", request.request_id, exc_info=error)
+            self.transport.abort()
+
+    async def _serve(self, exchange: Exchange, answer: Response | Awaitable[Response]) -> None:
+        """Answer a request that takes more than one step."""
+        request, body, keep = exchange
+        try:
+            response = await self._awaited(answer)
+            keep = self._keeps(keep=keep) and self._can_keep(request, body)
             await self._write(request, response, keep=keep)
             if not (keep and await self._read_away(body)):
                 self._part()
         except asyncio.CancelledError:
             raise
-        except Exception:
-            log.exception("request %s: the answer was cut off", request.request_id)
-            if self.transport is not None:
-                self.transport.abort()
+        except Exception as error:  # noqa: BLE001 - as in `_next`
+            self._cut_off(request, error)
         finally:
-            self.task = None
+            self.answering = None
             self.progress_at = self.door.clock()
             self._flow()
             self._next()
 
-    async def _answer(self, request: Request) -> Response:
+    async def _awaited(self, answer: Response | Awaitable[Response]) -> Response:
         try:
-            if not request.raw_path:
-                return malformed(self.refusal)
-            answer = self.door.app(request)
             return answer if isinstance(answer, Response) else await answer
         except Refusal as refusal:
             return malformed(refusal)
@@ -298,7 +383,7 @@ class Connection(asyncio.Protocol):
     async def _write(self, request: Request, response: Response, *, keep: bool) -> None:
         if self.transport is None:
             return
-        head = answer_head(response, method=request.method, date=self.door.dates.now(), keep=keep)
+        head = self._head(request, response, keep=keep)
         if not has_body(response, request.method):
             self.transport.write(head)
         elif isinstance(response.body, Stream):
@@ -343,20 +428,15 @@ class Connection(asyncio.Protocol):
         elif self.arriving is not None:
             late = self.reading and now - self.progress_at > self.limits.stall_time
         else:
-            late = self.task is None and now - self.progress_at > self.limits.idle_time
+            late = self.answering is None and now - self.progress_at > self.limits.idle_time
         if late:
             self.transport.abort()
 
     def close_if_idle(self, since: float) -> None:
         """Close the connection when no request is being read or answered, and none was since then."""
-        busy = self.task is not None or self.queue or self.in_head or self.arriving is not None
+        busy = self.answering is not None or self.queue or self.in_head or self.arriving is not None
         if not busy and self.progress_at < since and self.transport is not None:
             self.transport.close()
-
-
-def raise_too_long(limits: Limits) -> NoReturn:
-    """Refuse a head, a trailer section or the framing of a chunk that does not end."""
-    raise refuse(f"The request head is longer than {limits.head} bytes.", 431)
 
 
 def malformed(refusal: Refusal) -> Response:

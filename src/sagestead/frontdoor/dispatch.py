@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from sagestead.wire.errors import Protocol
 from sagestead.wire.http import Request
@@ -20,18 +21,34 @@ _SLASH = re.compile(rb"/|%2[Ff]")
 _NAME = re.compile(rb"[a-z0-9-]{1,64}")
 _RUNTIME = re.compile(rb"/endpoints/[^/]+/(invocations|async-invocations|invocations-response-stream)/?")
 _SERVICE_PART = -2
+_REMEMBERED = 640
+"""Length up to which texts are remembered with what was found in them."""
 
 
 def signing_name(request: Request) -> str | None:
     """Return the service that the credential scope names, in the header or the query; None if none."""
-    for value in request.headers.raw("authorization"):
-        match = _IN_HEADER.search(value)
-        if match is not None:
-            return _service(match[1])
-    match = _IN_QUERY.search(request.raw_query)
+    authorization = request.headers.joined.get(b"authorization")
+    if authorization is not None:
+        # Up to the first comma, all requests of a client are the same for a day.
+        end = authorization.find(b",", 0, _REMEMBERED)
+        credential = (_credential(authorization[:end]) if end > 0 else None) or _find_credential(
+            authorization
+        )
+        if credential is not None:
+            return _service(credential)
+    match = _IN_QUERY.search(request.raw_query) if request.raw_query else None
     return None if match is None else _service(match[1])
 
 
+def _find_credential(authorization: bytes) -> bytes | None:
+    match = _IN_HEADER.search(authorization)
+    return None if match is None else match[1]
+
+
+_credential = lru_cache(maxsize=1024)(_find_credential)
+
+
+@lru_cache(maxsize=1024)
 def _service(credential: bytes) -> str | None:
     parts = _SLASH.split(credential)
     if len(parts) < -_SERVICE_PART or not _NAME.fullmatch(parts[_SERVICE_PART]):
@@ -67,11 +84,19 @@ def is_runtime(request: Request) -> bool:
 
     An unsigned POST to such a path is meant as one too: S3 knows no POST to a key without a query.
     """
-    if _RUNTIME.fullmatch(request.raw_path) is None or has_target(request):
+    path = request.raw_path
+    if not (_invokes(path) if len(path) <= _REMEMBERED else _is_invocation(path)) or has_target(request):
         return False
     name = signing_name(request)
     unsigned = name is None and "authorization" not in request.headers and not request.raw_query
     return name == "sagemaker" or (unsigned and request.method == "POST")
+
+
+def _is_invocation(path: bytes) -> bool:
+    return _RUNTIME.fullmatch(path) is not None
+
+
+_invokes = lru_cache(maxsize=1024)(_is_invocation)
 
 
 def is_s3(request: Request) -> bool:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from sagestead.domain.errors import NotImplementedHere, Refusal
 from sagestead.domain.identity import Credential
@@ -20,6 +23,7 @@ from sagestead.frontdoor.keyring import Keyring
 from sagestead.ports import Clock, Credentials
 from sagestead.wire.errors import Protocol, render, request_id_headers
 from sagestead.wire.http import Call, Handler, Request, Response
+from sagestead.wire.pending import Answered, Pending
 from sagestead.wire.sigv4 import Breach, Claim, Rules, WholeBody, read_claim, refuse, settle, verified_body
 
 _LOG = logging.getLogger(__name__)
@@ -83,37 +87,61 @@ class Gate:
         ]
         self._region = region
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer a request; never raises an `Exception`."""
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request, at once when nothing has to be waited for; never raises an `Exception`."""
         if request.raw_path == _HEALTH and request.method == "GET":
-            body = b'{"status":"ok"}'
-            headers = [("Content-Type", "application/json"), *request_id_headers("json", request.request_id)]
-            return Response(200, headers, body)
+            healthy = Response(200, [("Content-Type", "application/json")], b'{"status":"ok"}')
+            return _named(healthy, request, "json")
         service, rules = self._choose(request)
-        share = Share(self._room)
+        visit = _Visit(request, service.name, rules.protocol)
         try:
-            answer = service.handler(await self._admit(request, rules, share))
-            response = answer if isinstance(answer, Response) else await answer
-        except Refusal as refusal:
-            return render(refusal, rules.protocol, request)
-        except Exception:  # noqa: BLE001 - a defect of any kind must be answered and logged
-            _LOG.exception("request %s failed in %s", request.request_id, service.name)
-            return render(_defect(request), rules.protocol, request)
-        finally:
-            share.give_back()
-        named = {name.lower() for name, _ in response.headers}
-        for name, value in request_id_headers(rules.protocol, request.request_id):
-            if name.lower() not in named:
-                response.headers.append((name, value))
-        return response
+            call = None if rules.s3 else self._admit_at_once(request, rules)
+            if call is None:
+                share = Share(self._room)
+                return visit.wait(self._pass(request, service, rules, share), share)
+            answer = service.handler(call)
+        except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
+            return visit.refused(error)
+        if isinstance(answer, Response):
+            return _named(answer, request, rules.protocol)
+        share = Share(self._room)
+        share.take(call.length or 0)
+        if isinstance(answer, Pending):
+            answer.finish = partial(visit.end, answer.finish, share)
+            return answer
+        return visit.wait(answer, share)
 
     def _choose(self, request: Request) -> tuple[Service, Rules]:
-        for service, rules in self._entries:
-            if service.matches(request):
-                return service, rules
+        for entry in self._entries:
+            if entry[0].matches(request):
+                return entry
         protocol = likely_protocol(request)
         unknown = Service("no service", frozenset(), protocol, lambda _: True, _not_served)
         return unknown, Rules(protocol, None, self._region)
+
+    def _admit_at_once(self, request: Request, rules: Rules) -> Call | None:
+        """Return the verified call when its body and its credential are here, else None.
+
+        Nothing is changed in between, so that `_admit` may begin anew.
+        """
+        data = request.body.whole()
+        if data is None or len(data) > _LIMITS[rules.protocol]:
+            return None
+        now = self._clock()
+        try:
+            claim = read_claim(request, rules, now)
+            credential = self._keys.held(claim.access_key_id)
+            if credential is None:
+                return None
+            if len(data) > self._room.left:
+                raise _no_room()
+            return _call(request, claim, credential, data, now)
+        except Breach as breach:
+            raise refuse(breach, rules.protocol) from None
+
+    async def _pass(self, request: Request, service: Service, rules: Rules, share: Share) -> Response:
+        answer = service.handler(await self._admit(request, rules, share))
+        return answer if isinstance(answer, Response) else await answer
 
     async def _admit(self, request: Request, rules: Rules, share: Share) -> Call:
         now = self._clock()
@@ -124,6 +152,56 @@ class Gate:
             return _call(request, claim, credential, data, now)
         except Breach as breach:
             raise refuse(breach, rules.protocol) from None
+
+
+class _Visit:
+    """What is needed to answer a request, whenever its answer comes and whatever it is."""
+
+    __slots__ = ("_name", "_protocol", "_request")
+
+    def __init__(self, request: Request, name: str, protocol: Protocol) -> None:
+        self._request = request
+        self._name = name
+        self._protocol = protocol
+
+    def refused(self, error: Exception) -> Response:
+        """Return the answer that says no."""
+        if isinstance(error, Refusal):
+            return render(error, self._protocol, self._request)
+        _LOG.error("request %s failed in %s", self._request.request_id, self._name, exc_info=error)
+        return render(_defect(self._request), self._protocol, self._request)
+
+    async def wait(self, answer: Awaitable[Response], share: Share) -> Response:
+        """Return the awaited answer, and give back the share."""
+        try:
+            return _named(await answer, self._request, self._protocol)
+        except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
+            return self.refused(error)
+        finally:
+            share.give_back()
+
+    def end(self, finish: Callable[[Future[Any]], Answered], share: Share, source: Future[Any]) -> Answered:
+        """Return the answer that a future has brought, or what more there is to wait for."""
+        more = False
+        try:
+            answer = finish(source)
+            more = not isinstance(answer, Response)
+            return (
+                _named(answer, self._request, self._protocol)
+                if isinstance(answer, Response)
+                else self.wait(answer, share)
+            )
+        except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
+            return self.refused(error)
+        finally:
+            if not more:
+                share.give_back()
+
+
+def _named(response: Response, request: Request, protocol: Protocol) -> Response:
+    """Return an answer that names its request."""
+    response.headers += request_id_headers(protocol, request.request_id)
+    return response
 
 
 @dataclass(slots=True)
@@ -143,11 +221,7 @@ class Share:
     def take(self, size: int) -> None:
         """Take so many bytes; refuse the request when they are not there."""
         if size > self.room.left:
-            raise Refusal(
-                "The server holds as many request bodies as it can; try again in a moment.",
-                code="ThrottlingException",
-                status=429,
-            )
+            raise _no_room()
         self.room.left -= size
         self.taken += size
 
@@ -179,6 +253,14 @@ async def _read_whole(request: Request, protocol: Protocol, share: Share) -> byt
         if share.taken > limit:
             raise _too_large(limit)
     return bytes(whole)
+
+
+def _no_room() -> Refusal:
+    return Refusal(
+        "The server holds as many request bodies as it can; try again in a moment.",
+        code="ThrottlingException",
+        status=429,
+    )
 
 
 def _too_large(limit: int) -> Refusal:

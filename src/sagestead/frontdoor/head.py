@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -14,10 +15,10 @@ from sagestead.domain.errors import Refusal
 from sagestead.frontdoor.limits import Limits
 from sagestead.wire.http import Headers, Response, Stream
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_TOKEN = bytes(code for code in range(33, 127) if code not in b'"(),/:;<=>?@[\\]{}')
+_TEXT = bytes([9, *range(32, 127), *range(128, 256)])
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?\Z")
 _TARGET = re.compile(rb"/[\x21-\x7e\x80-\xff]*\Z")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
 _NO_BODY = frozenset({204, 304})
 
 
@@ -34,12 +35,28 @@ def check_target(target: bytes, limits: Limits) -> None:
         raise refuse("The request target must be a path that begins with '/', percent-encoded.")
 
 
-def check_field(name: bytes, value: bytes) -> None:
-    """Refuse a field name that is no token, and control characters in a value."""
-    if not _TOKEN.match(name):
+def check_fields(fields: Sequence[tuple[bytes, bytes]], limits: Limits, target: bytes = b"") -> None:
+    """Refuse a head or trailer section that is too long, names that are no tokens, and control characters."""
+    names = [name for name, _ in fields]
+    together, values = b"".join(names), b"".join([value for _, value in fields])
+    if len(target) + len(together) + len(values) > limits.head:
+        raise too_long(limits)
+    if len(fields) > limits.fields:
+        raise too_many(limits)
+    if together.translate(None, _TOKEN) or b"" in names:
         raise refuse("A header field name holds a character that is not allowed.")
-    if not _VALUE.match(value):
+    if values.translate(None, _TEXT):
         raise refuse("A header field value holds a control character.")
+
+
+def too_long(limits: Limits) -> Refusal:
+    """Return the refusal of a head, a trailer section or the framing of a chunk that does not end."""
+    return refuse(f"The request head is longer than {limits.head} bytes.", 431)
+
+
+def too_many(limits: Limits) -> Refusal:
+    """Return the refusal of a head or a trailer section of too many fields."""
+    return refuse(f"The request has more than {limits.fields} header fields.", 431)
 
 
 def body_length(headers: Headers, method: str) -> int | None:
@@ -48,25 +65,24 @@ def body_length(headers: Headers, method: str) -> int | None:
     Raises:
         Refusal: framing other than: nothing, one decimal Content-Length, `Transfer-Encoding: chunked`.
     """
-    lengths = headers.raw("content-length")
-    codings = headers.raw("transfer-encoding")
-    if lengths and codings:
+    length = headers.joined.get(b"content-length")  # two of them read `1,1`, which is no number
+    coding = headers.joined.get(b"transfer-encoding")
+    if length is not None and coding is not None:
         raise refuse("Content-Length and Transfer-Encoding together are refused.")
-    if codings:
-        if [coding.lower() for coding in codings] != [b"chunked"]:
+    if coding is not None:
+        if coding.lower() != b"chunked":
             raise refuse("Transfer-Encoding must be 'chunked'.")
         return None
-    if not lengths:
+    if length is None:
         return 0
-    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:  # noqa: PLR2004 - below 2**63
+    if not length.isdigit() or len(length) > 18:  # noqa: PLR2004 - below 2**63
         raise refuse(f"Content-Length of this {method} must be one decimal number.")
-    return int(lengths[0])
+    return int(length)
 
 
 def check_host(headers: Headers) -> None:
     """Refuse anything but exactly one well-formed Host."""
-    hosts = headers.raw("host")
-    if len(hosts) != 1 or not _HOST.match(hosts[0]):
+    if not _HOST.match(headers.joined.get(b"host", b"")):  # two of them hold a comma
         raise refuse("The request needs exactly one valid Host header.")
 
 
@@ -78,41 +94,44 @@ def reason(status: int) -> str:
         return "Unknown"
 
 
-class Dates:
-    """The Date header, formatted once a second."""
+class Beginnings:
+    """How answers begin: the status line, Date and Server, made once a second for each status."""
 
-    __slots__ = ("_second", "_text")
+    __slots__ = ("_made", "_second")
 
     def __init__(self) -> None:
         self._second = -1
-        self._text = ""
+        self._made: dict[int, str] = {}
 
-    def now(self) -> str:
-        """Return the current date in RFC 9110 form."""
+    def of(self, status: int) -> str:
+        """Return the beginning of an answer that is sent now; the date is in RFC 9110 form."""
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._text = formatdate(second, usegmt=True)
-        return self._text
+            self._made.clear()
+        made = self._made.get(status)
+        if made is None:
+            date = formatdate(second, usegmt=True)
+            made = f"HTTP/1.1 {status} {reason(status)}\r\nDate: {date}\r\nServer: Sagestead\r\n"
+            self._made[status] = made
+        return made
 
 
-def answer_head(response: Response, *, method: str, date: str, keep: bool) -> bytes:
-    """Return the status line and header fields of an answer, with the blank line that ends them."""
-    lines = [f"HTTP/1.1 {response.status} {reason(response.status)}", f"Date: {date}", "Server: Sagestead"]
-    names = set()
+def answer_head(response: Response, *, method: str, beginning: str, keep: bool) -> bytes:
+    """Return an answer's beginning, its header fields and the blank line that ends them."""
+    lines = [beginning]
+    measured = response.status in _NO_BODY
     for name, value in response.headers:
-        names.add(name.lower())
-        lines.append(f"{name}: {value.translate(_CONTROLS)}")
-    if "content-length" not in names and response.status not in _NO_BODY:
+        lines.append(f"{name}: {value if value.isprintable() else value.translate(_CONTROLS)}\r\n")
+        measured = measured or name.lower() == "content-length"
+    if not measured:
         length = response.body.length if isinstance(response.body, Stream) else len(response.body)
         if length is not None:
-            lines.append(f"Content-Length: {length}")
+            lines.append(f"Content-Length: {length}\r\n")
         elif method != "HEAD":
-            lines.append("Transfer-Encoding: chunked")
-    if not keep:
-        lines.append("Connection: close")
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode("latin-1", "replace")
+            lines.append("Transfer-Encoding: chunked\r\n")
+    lines.append("\r\n" if keep else "Connection: close\r\n\r\n")
+    return "".join(lines).encode("latin-1", "replace")
 
 
 def has_body(response: Response, method: str) -> bool:

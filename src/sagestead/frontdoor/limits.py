@@ -14,6 +14,7 @@ class Limits:
         head: longest request head, and longest trailer section.
         fields: most header fields.
         pipelined: most requests of one connection that wait behind the one being answered.
+        turn: most requests of one connection that are answered before others have their turn.
         buffered: body bytes held before reading from the socket stops.
         leftover: most unread body bytes that are read away to keep a connection.
         connections: most connections at once; more are closed at once.
@@ -28,6 +29,7 @@ class Limits:
     head: int = 64 * 1024
     fields: int = 200
     pipelined: int = 64
+    turn: int = 8
     buffered: int = 512 * 1024
     leftover: int = 256 * 1024
     connections: int = 10_000

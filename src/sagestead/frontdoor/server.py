@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from sagestead.frontdoor.connection import Connection
-from sagestead.frontdoor.head import Dates
+from sagestead.frontdoor.head import Beginnings
 from sagestead.frontdoor.limits import Limits
 from sagestead.wire.http import App
 
@@ -42,7 +42,7 @@ class FrontDoor:
         self.limits = limits or Limits()
         self.clock = clock
         self.loop = asyncio.get_running_loop()
-        self.dates = Dates()
+        self.beginnings = Beginnings()
         self.draining = False
         self.connections: set[Connection] = set()
         self._ids = RequestIds()

@@ -17,7 +17,7 @@ from sagestead.worker.contract import Answer
 ORIGINAL_LIMIT = 8192
 _CONTAINER = "primary"
 _HEADER_TEXT = re.compile("[\t\x20-\x7e\x80-\xff]{0,4096}")
-_OK, _CLIENT_ERROR, _SERVER_ERROR = range(200, 300), range(400, 500), range(500, 600)
+_OK, _CLIENT_ERROR = range(200, 300), range(400, 500)
 
 TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
@@ -40,12 +40,15 @@ def response(route: Route, variant: str, answer: Answer) -> Response:
     if answer.status not in _OK:
         return model_error(route, answer.status, answer.body.decode("utf-8", "replace"))
     headers = [("x-Amzn-Invoked-Production-Variant", variant)]
-    if answer.content_type:
-        headers.append(("Content-Type", answer.content_type))
-    if answer.custom_attributes is not None:
-        headers.append(("X-Amzn-SageMaker-Custom-Attributes", answer.custom_attributes))
-    if not all(_HEADER_TEXT.fullmatch(value) for _, value in headers):
-        return model_error(route, 500, UNCARRIED)
+    kind, attributes = answer.content_type, answer.custom_attributes
+    if kind:
+        if _HEADER_TEXT.fullmatch(kind) is None:
+            return model_error(route, 500, UNCARRIED)
+        headers.append(("Content-Type", kind))
+    if attributes is not None:
+        if _HEADER_TEXT.fullmatch(attributes) is None:
+            return model_error(route, 500, UNCARRIED)
+        headers.append(("X-Amzn-SageMaker-Custom-Attributes", attributes))
     return Response(200, headers, answer.body)
 
 

@@ -1,7 +1,9 @@
 """InvokeEndpoint, from verified request to response.
 
 Order: the shape of the request, then the endpoint, then its variant, then the least busy instance. A
-request is given to another instance only if the first surely never began it.
+request is given to another instance only if the first surely never began it. What has to wait for nothing is
+answered at once; what waits for an instance costs a callback; only what an instance did not read takes a
+task. More requests than may wait are refused before they are queued (503).
 """
 
 from __future__ import annotations
@@ -9,22 +11,25 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 
 from sagestead.domain.errors import Unavailable
+from sagestead.domain.identity import Principal
 from sagestead.domain.routes import Route, Variant
 from sagestead.serving.answers import TIMED_OUT, model_error, no_answer_text, no_target_model, response
-from sagestead.serving.asked import endpoint_name, invalid, members
-from sagestead.serving.host import NoAnswer, Unread
+from sagestead.serving.asked import Asked, invalid, read_asked
+from sagestead.serving.host import Busy, Host, NoAnswer, Unread
 from sagestead.serving.table import RouteWatcher
 from sagestead.wire.http import Call, Response
+from sagestead.wire.pending import Answered, Pending
 from sagestead.worker.contract import Answer, Invocation
 
 BODY_READ_LIMIT = 6 * 1024 * 1024 + 4096
 FIRST_TABLE_SECONDS = 10.0
 PATIENCE_SECONDS = 5.0
 RETRY_SECONDS = 0.02
+MOST_WAITING = 5000
+"""Requests that may wait for instances in one front door, whatever endpoints they are for."""
 
 
 class InvocationHandler:
@@ -45,64 +50,128 @@ class InvocationHandler:
         self._watcher = watcher
         self._patience = patience
         self._draw = draw
+        self._waiting = 0
 
-    async def __call__(self, call: Call) -> Response:
+    def __call__(self, call: Call) -> Response | Awaitable[Response]:
         """Answer one call.
 
         Raises:
-            Refusal: the request is wrong, names no endpoint that serves, or asks for what is not carried out.
+            Refusal: the request is wrong, names no endpoint that serves, asks for what is not carried out, or
+                comes when as many are waiting as may.
         """
-        endpoint = endpoint_name(call.request)
-        asked = members(call.request.headers, endpoint, await call.body.read(BODY_READ_LIMIT))
-        route = await self._route(call.principal.account, call.principal.region, endpoint)
-        if "TargetModel" in asked:
-            return no_target_model(endpoint)
-        variant = choose(route.variants, asked.get("TargetVariant"), self._draw())
-        invocation = Invocation(
-            body=asked["Body"],
-            content_type=asked.get("ContentType"),
-            accept=asked.get("Accept"),
-            custom_attributes=asked.get("CustomAttributes"),
-            inference_id=asked.get("InferenceId"),
-        )
-        return await self._ask(route, variant, invocation)
-
-    async def _route(self, account: str, region: str, endpoint: str) -> Route:
+        body = call.body.whole()
+        if body is None:
+            return self._read(call)
+        asked = read_asked(call.request, body)
         if not self._watcher.is_loaded:
-            await self._first_table()
-        route = self._watcher.route(account, region, endpoint)
-        if route is None or not route.variants:
-            raise invalid(f"Endpoint {endpoint} of account {account} not found.")
-        return route
+            return self._when_loaded(call.principal, asked, body)
+        return self._ask(call.principal, asked, body)
 
-    async def _first_table(self) -> None:
+    async def _read(self, call: Call) -> Response:
+        body = await call.body.read(BODY_READ_LIMIT)
+        return await self._when_loaded(call.principal, read_asked(call.request, body), body)
+
+    async def _when_loaded(self, principal: Principal, asked: Asked, body: bytes) -> Response:
         try:
             async with asyncio.timeout(FIRST_TABLE_SECONDS):
                 await self._watcher.loaded()
         except TimeoutError:
             raise Unavailable("The server has not read its routes yet; try again.") from None
+        answer = self._ask(principal, asked, body)
+        return answer if isinstance(answer, Response) else await answer
 
-    async def _ask(self, route: Route, variant: Variant, invocation: Invocation) -> Response:
+    def _ask(self, principal: Principal, asked: Asked, body: bytes) -> Response | Awaitable[Response]:
+        account, endpoint = principal.account, asked.endpoint
+        route = self._watcher.route(account, principal.region, endpoint)
+        if route is None or not route.variants:
+            raise invalid(f"Endpoint {endpoint} of account {account} not found.")
+        if asked.target_model is not None:
+            return no_target_model(endpoint)
+        variant = choose(route.variants, asked.target_variant, self._draw())
+        invocation = Invocation(
+            body,
+            asked.content_type,
+            asked.accept,
+            asked.custom_attributes,
+            inference_id=asked.inference_id,
+        )
+        try:
+            answer = self._least_busy(variant).begin(invocation)
+        except Unread:
+            return self._insist(route, variant, invocation)
+        if isinstance(answer, Answer):
+            return response(route, variant.name, answer)
+        return self._promise(answer, route, variant, invocation)
+
+    def _least_busy(self, variant: Variant) -> Host:
+        """Return the instance to ask first.
+
+        Raises:
+            Unread: there is none.
+            Refusal: it would have to wait, and as many requests are waiting as may.
+        """
+        host, addresses = self._watcher.host, variant.addresses
+        if len(addresses) == 1:
+            least = host(addresses[0])
+        elif addresses:
+            least = min(map(host, addresses), key=lambda each: (each.outstanding, self._draw()))
+        else:
+            raise Unread
+        if self._waiting >= MOST_WAITING and least.outstanding:
+            raise saturated(variant)
+        return least
+
+    def _promise(
+        self, future: asyncio.Future[Answer], route: Route, variant: Variant, invocation: Invocation
+    ) -> Pending:
+        """Return the response to come."""
+
+        def finish(source: asyncio.Future[Answer]) -> Answered:
+            self._waiting -= 1
+            try:
+                return response(route, variant.name, source.result())
+            except Unread:
+                return self._insist(route, variant, invocation)
+            except (NoAnswer, TimeoutError) as failure:
+                return no_answer(route, failure)
+
+        self._waiting += 1
+        return Pending(future, finish)
+
+    async def _insist(self, route: Route, variant: Variant, invocation: Invocation) -> Response:
+        """Ask instance after instance until one begins."""
         patient_until = time.monotonic() + self._patience
+        self._waiting += 1
         try:
             while (answer := await self._attempt(variant, invocation)) is None:
                 if time.monotonic() >= patient_until:
-                    return model_error(route, 0, no_answer_text(route.endpoint))
+                    return no_answer(route, NoAnswer())
                 await asyncio.sleep(RETRY_SECONDS)
                 variant = self._now(route, variant)
-        except NoAnswer:
-            return model_error(route, 0, no_answer_text(route.endpoint))
-        except TimeoutError:
-            return model_error(route, 0, TIMED_OUT)
+        except (NoAnswer, TimeoutError) as failure:
+            return no_answer(route, failure)
+        finally:
+            self._waiting -= 1
         return response(route, variant.name, answer)
 
     async def _attempt(self, variant: Variant, invocation: Invocation) -> Answer | None:
-        """Ask the instances, the least busy first, until one begins; None when none did."""
+        """Ask the instances, the least busy first, until one begins; None when none did.
+
+        Raises:
+            Refusal: those that are there have as much to do as they may.
+        """
+        busy = False
         hosts = [self._watcher.host(address) for address in variant.addresses]
         for host in sorted(hosts, key=lambda host: (host.outstanding, self._draw())):
-            with suppress(Unread):
+            try:
                 answer = host.begin(invocation)
                 return answer if isinstance(answer, Answer) else await answer
+            except Busy:
+                busy = True
+            except Unread:
+                continue
+        if busy:
+            raise saturated(variant)
         return None
 
     def _now(self, route: Route, variant: Variant) -> Variant:
@@ -110,6 +179,20 @@ class InvocationHandler:
         current = self._watcher.route(route.account, route.region, route.endpoint)
         same = [other for other in current.variants if other.name == variant.name] if current else []
         return same[0] if same else variant
+
+
+def saturated(variant: Variant) -> Unavailable:
+    """Return the refusal of a request that would have to wait for too many others: 503, runtime.md 3."""
+    return Unavailable(
+        f"The instances of variant {variant.name} have as many requests to answer as may wait; try again in "
+        "a moment, or give the variant more instances."
+    )
+
+
+def no_answer(route: Route, failure: NoAnswer | TimeoutError) -> Response:
+    """Return what the client gets when no instance answers, or none in time."""
+    text = TIMED_OUT if isinstance(failure, TimeoutError) else no_answer_text(route.endpoint)
+    return model_error(route, 0, text)
 
 
 def choose(variants: Sequence[Variant], target: str | None, draw: float) -> Variant:
@@ -123,6 +206,8 @@ def choose(variants: Sequence[Variant], target: str | None, draw: float) -> Vari
             if variant.name == target:
                 return variant
         raise invalid(f"Variant {target} not found for Request.")
+    if len(variants) == 1:
+        return variants[0]
     weights = [variant.weight for variant in variants]
     if not any(weights):
         weights = [1.0] * len(variants)
