@@ -40,6 +40,9 @@ class Bytes:
         assert len(self._content) <= limit
         return self._content
 
+    def whole(self) -> bytes:
+        return self._content
+
 
 def principal(account: str = ACCOUNT, arn: str = ROOT, region: str = "us-east-1") -> Principal:
     return Principal(account, arn, "AKIAEXAMPLE", region, "sagemaker")

@@ -162,6 +162,9 @@ class Endless:
     async def read(self, limit: int) -> bytes:
         raise AssertionError(limit)
 
+    def whole(self) -> None:
+        raise AssertionError
+
 
 @pytest.mark.usefixtures("bucket")
 def test_memory_does_not_grow_with_the_object(s3: Client) -> None:

@@ -31,6 +31,9 @@ class NoBody:
     async def read(self, limit: int) -> bytes:
         raise AssertionError(limit)
 
+    def whole(self) -> None:
+        raise AssertionError
+
     def chunks(self) -> Any:
         raise AssertionError
 
