@@ -16,7 +16,7 @@ from sagestead.store.routes import SqlRoutes
 
 PROGRAMS = str(Path(__file__).parents[1] / "worker")
 OWNER = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/hotels"
-Instance = Callable[[str], str]
+Instance = Callable[..., str]
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -43,10 +43,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessEngine]:
 
 @pytest.fixture
 def instance(engine: ProcessEngine) -> Iterator[Instance]:
-    """Start an instance by name and return its address."""
+    """Start an instance by name (and program) and return its address."""
 
-    def start(name: str) -> str:
-        engine.ensure(name, RunSpec(OWNER, "serve", "programs:load", "image:1"))
+    def start(name: str, program: str = "programs:load") -> str:
+        engine.ensure(name, RunSpec(OWNER, "serve", program, "image:1"))
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             for state in engine.runs(OWNER):

@@ -4,15 +4,16 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sagestead.domain.runs import RunPhase
 from sagestead.engines.process.engine import ProcessEngine
-from sagestead.serving.host import NoAnswer, Unread
-from sagestead.serving.worker_host import WorkerHost
-from sagestead.wire.frames import AnswerFrame, encode
+from sagestead.serving.host import Busy, NoAnswer, Unread
+from sagestead.serving.worker_host import MOST_UNSENT, WorkerHost
+from sagestead.wire.frames import MOST_TOGETHER, AnswerFrame, HelloFrame, encode
 from sagestead.worker.contract import Answer, Invocation
 
 from .conftest import OWNER, Instance, run, until
@@ -24,6 +25,15 @@ def asking(body: bytes) -> Invocation:
 
 async def pid_of(host: WorkerHost) -> int:
     return int((await host.begin(asking(b"pid"))).body)
+
+
+async def begun_until_busy(host: WorkerHost, body: bytes) -> list[asyncio.Future[Answer]]:
+    asked = []
+    with suppress(Busy):
+        while True:
+            asked.append(host.begin(asking(body)))
+            await asyncio.sleep(0)
+    return asked
 
 
 def test_many_requests_at_once_get_their_own_answers(instance: Instance) -> None:
@@ -46,7 +56,7 @@ def test_a_body_of_the_greatest_size_passes(instance: Instance) -> None:
         large = await host.begin(asking(b"large"))
         assert (large.status, large.body) == (
             500,
-            b"the model's answer has 7000000 bytes; at most 6291456 are allowed",
+            b"the model's answer cannot be sent: it has 7000000 bytes; at most 6291456 are allowed",
         )
         host.retire()
 
@@ -80,6 +90,136 @@ def test_of_a_dying_instances_requests_only_the_first_was_begun(instance: Instan
         assert [type(outcome) for outcome in outcomes] == [NoAnswer, Unread, Unread]
         with pytest.raises(Unread):
             await host.begin(asking(b"later"))
+
+    run(scenario())
+
+
+def test_of_a_batch_in_progress_every_request_may_have_been_begun(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a", "programs:load_many"))
+        await host.begin(asking(b"warm"))
+        asked = [host.begin(asking(body)) for body in (b"die", *(b"%d" % number for number in range(99)))]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [NoAnswer] * MOST_TOGETHER + [Unread] * (100 - MOST_TOGETHER)
+
+    run(scenario())
+
+
+def test_an_instance_killed_from_outside_has_begun_no_more_than_it_said(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a", "programs:load_many"))
+        process = await pid_of(host)
+        asked = [host.begin(asking(b"wait 20")), *(host.begin(asking(b"1")) for _ in range(99))]
+        await asyncio.sleep(0.05)
+        os.kill(process, signal.SIGKILL)
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [NoAnswer] * MOST_TOGETHER + [Unread] * (100 - MOST_TOGETHER)
+
+    run(scenario())
+
+
+def test_a_request_that_nobody_waits_for_is_not_begun(instance: Instance, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        first = host.begin(asking(b"wait 0.2"))
+        left = host.begin(asking(b"touch %b" % os.fsencode(tmp_path / "begun")))
+        last = host.begin(asking(b"3"))
+        await until(lambda: host.outstanding == 3)
+        left.cancel()
+        assert (await first).status == 200
+        assert (await last).body == b"3"
+        assert host.outstanding == 0
+        assert not (tmp_path / "begun").exists()
+        host.retire()
+
+    run(scenario())
+
+
+def test_a_request_cancelled_before_there_is_a_connection_is_never_sent(
+    instance: Instance, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        host.begin(asking(b"touch %b" % os.fsencode(tmp_path / "begun"))).cancel()
+        assert (await host.begin(asking(b"1"))).body == b"1"
+        assert not (tmp_path / "begun").exists()
+        host.retire()
+
+    run(scenario())
+
+
+def test_what_has_timed_out_is_not_begun(instance: Instance, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"), timeout=0.1)
+        first = host.begin(asking(b"wait 0.3"))
+        late = host.begin(asking(b"touch %b" % os.fsencode(tmp_path / "begun")))
+        outcomes = await asyncio.gather(first, late, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [TimeoutError, TimeoutError]
+        await until(lambda: host.outstanding == 0)
+        assert not (tmp_path / "begun").exists()
+        host.retire()
+
+    run(scenario())
+
+
+def test_more_requests_than_allowed_are_refused(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"), most=2)
+        asked = [host.begin(asking(b"wait 0.1")), host.begin(asking(b"2"))]
+        with pytest.raises(Busy):
+            host.begin(asking(b"3"))
+        assert [answer.status for answer in await asyncio.gather(*asked)] == [200, 200]
+        assert (await host.begin(asking(b"4"))).body == b"4"
+        host.retire()
+
+    run(scenario())
+
+
+def test_more_bytes_than_allowed_are_refused_until_the_instance_has_read_some(instance: Instance) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(instance("a"))
+        process = await pid_of(host)
+        os.kill(process, signal.SIGSTOP)
+        body = bytes(6 * 1024 * 1024)
+        asked = await begun_until_busy(host, body)
+        assert len(asked) <= MOST_UNSENT // len(body) + 2
+        os.kill(process, signal.SIGCONT)
+        assert {answer.body for answer in await asyncio.gather(*asked)} == {body}
+        assert (await host.begin(asking(b"1"))).body == b"1"
+        host.retire()
+
+    run(scenario())
+
+
+def test_a_front_door_that_goes_does_not_end_the_instance(instance: Instance) -> None:
+    async def scenario() -> None:
+        address = instance("a")
+        host, other = WorkerHost(address), WorkerHost(address)
+        process = await pid_of(host)
+        asked = host.begin(asking(b"wait 0.1"))
+        await until(lambda: host.outstanding == 1)
+        assert host._link is not None
+        host._link._transport.abort()
+        with pytest.raises(NoAnswer):
+            await asked
+        assert await pid_of(other) == process
+        other.retire()
+
+    run(scenario())
+
+
+def test_an_instance_that_never_took_the_connection_has_begun_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        host = WorkerHost(str(tmp_path / "s"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen()
+            asked = host.begin(asking(b"1"))
+            await until(lambda: host._link is not None and bool(host._link.pending))
+        with pytest.raises(Unread):
+            await asked
 
     run(scenario())
 
@@ -161,7 +301,7 @@ def test_an_instance_that_went_before_the_request_was_sent_has_not_read_it(tmp_p
             first = host.begin(asking(b"1"))
             connection, _ = await asyncio.to_thread(listener.accept)
             await asyncio.to_thread(connection.recv, 1 << 16)
-            connection.sendall(encode(AnswerFrame(0, 200, "text/csv", b"1")))
+            connection.sendall(encode(HelloFrame(1)) + encode(AnswerFrame(0, 200, "text/csv", b"1")))
             assert (await first).body == b"1"
             connection.close()
             with pytest.raises(Unread):

@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import xgboost
 
-from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
+from sagestead.worker.contract import Answer, Invocation, ModelRefused
 from sagestead.worker.layout import Layout
 
 
@@ -20,9 +20,9 @@ class Echo:
     """Answers what it was asked; the body may ask for something else."""
 
     def __init__(self, greeting: bytes) -> None:
-        self._greeting = greeting
+        self.greeting = greeting
 
-    def invoke(self, invocation: Invocation) -> Answer:
+    def invoke(self, invocation: Invocation) -> Answer:  # noqa: C901 - a line for each wish
         body = invocation.body
         if body == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -30,6 +30,8 @@ class Echo:
             threading.Event().wait()
         if body.startswith(b"wait "):
             threading.Event().wait(float(body[5:]))
+        if body.startswith(b"touch "):
+            Path(os.fsdecode(body[6:])).touch()
         if body == b"raise":
             raise ValueError("inside the model")
         if body == b"pid":
@@ -43,11 +45,18 @@ class Echo:
         if body == b"large":
             return Answer(200, "text/plain", bytes(7_000_000))
         return Answer(
-            200, invocation.content_type or "none", self._greeting + body, invocation.custom_attributes
+            200, invocation.content_type or "none", self.greeting + body, invocation.custom_attributes
         )
 
 
-def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
+class EchoMany(Echo):
+    """The same, for several requests at a time."""
+
+    def invoke_many(self, invocations: Sequence[Invocation]) -> list[Answer]:
+        return [self.invoke(invocation) for invocation in invocations]
+
+
+def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Echo:
     sys.stdout.write(f"loading for {image}\n")
     if "REFUSE" in environment:
         raise ModelRefused(environment["REFUSE"])
@@ -59,6 +68,10 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
         os.kill(os.getpid(), signal.SIGKILL)
     greeting = model_dir / "greeting"
     return Echo(greeting.read_bytes() if greeting.exists() else b"")
+
+
+def load_many(model_dir: Path, image: str, environment: Mapping[str, str]) -> EchoMany:
+    return EchoMany(load(model_dir, image, environment).greeting)
 
 
 def train(layout: Layout, image: str, threads: int) -> int:

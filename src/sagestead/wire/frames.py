@@ -1,11 +1,21 @@
 """Frames between a front door and the process of an instance, over one stream socket.
 
-    frame   = length:u32 kind:u8 id:u32 payload            length counts kind, id and payload
-    request = text*5 body       content type, accept, custom attributes, target model, inference id
-    answer  = status:u16 text*2 body                        content type, custom attributes
-    ping    = (empty)           answered by a ping with the same id
-    goodbye = (empty)           the instance reads no more: what it has not answered, it never began
+    frame   = length:u32 kind:u8 id:u32 number:u32 size:u32 texts body
+              length counts what follows it; size counts the texts
     text    = length:u16 bytes  UTF-8; length 0xFFFF: absent
+
+    kind     number                      texts                                         body
+    request  milliseconds it may wait    content type, accept, custom attributes,      yes
+                                         target model, inference id
+    answer   HTTP status                 content type, custom attributes               yes
+    ping     0                           none; answered by a ping with the same id
+    goodbye  0                           none; the instance reads no more: what it has not
+                                         answered, it never began
+    cancel   0                           none; to an instance: nobody waits for that request any more;
+                                         from an instance: it did not begin it, and will not
+    hello    how many requests of a      none; the first frame of an instance
+             connection may be begun
+             before the oldest is answered
 
 Integers are big-endian. Rule: pure functions over bytes; a peer that breaks the format gets `BrokenFrame`,
 and never makes the decoder hold more than one frame of the agreed limit.
@@ -15,27 +25,36 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 BODY_LIMIT = 6 * 1024 * 1024
 TEXT_LIMIT = 0xFFFE
 FRAME_LIMIT = BODY_LIMIT + 64 * 1024
+WAIT_LIMIT = 0xFFFFFFFF
+"""Milliseconds that a request may wait when nothing limits it: 49 days."""
+MOST_TOGETHER = 64
+"""No instance begins more requests of a connection before it answers the oldest."""
 
 _ABSENT = 0xFFFF
-_HEAD = struct.Struct("!IBI")
-_HEAD_REST = _HEAD.size - 4
+_HEAD = struct.Struct("!IBIII")
+_LENGTH = 4
+_HEAD_REST = _HEAD.size - _LENGTH
 _TEXT_LENGTH = struct.Struct("!H")
-_STATUS = struct.Struct("!H")
+_REMEMBERED = 64  # the texts of most requests are those of the request before
 
-_REQUEST, _ANSWER, _PING, _GOODBYE = 1, 2, 3, 4
+_REQUEST, _ANSWER, _PING, _GOODBYE, _CANCEL, _HELLO = range(1, 7)
+_REQUEST_TEXTS, _ANSWER_TEXTS = 5, 2
+
+Texts = tuple[str | None, ...]
 
 
 class BrokenFrame(ValueError):  # noqa: N818 - names what is broken
     """The peer's bytes are no frame of this format, or larger than agreed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestFrame:
-    """One invocation; its answer carries the same id."""
+    """One invocation; its answer carries the same id. `wait`: milliseconds until nobody waits for it."""
 
     id: int
     body: bytes
@@ -44,9 +63,10 @@ class RequestFrame:
     custom_attributes: str | None = None
     target_model: str | None = None
     inference_id: str | None = None
+    wait: int = WAIT_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnswerFrame:
     """What the model answered to the request with that id."""
 
@@ -57,55 +77,76 @@ class AnswerFrame:
     custom_attributes: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PingFrame:
     """Are you there? Answered by the same frame."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GoodbyeFrame:
     """The sender reads no more; whatever it has not answered by now, it never began."""
 
     id: int = 0
 
 
-Frame = RequestFrame | AnswerFrame | PingFrame | GoodbyeFrame
+@dataclass(slots=True)
+class CancelFrame:
+    """Nobody waits for that request any more; from an instance: it was not begun, and will not be."""
+
+    id: int
+
+
+@dataclass(slots=True)
+class HelloFrame:
+    """An instance begins at most `together` requests of a connection before it answers the oldest of them."""
+
+    together: int
+    id: int = 0
+
+
+Frame = RequestFrame | AnswerFrame | PingFrame | GoodbyeFrame | CancelFrame | HelloFrame
 
 
 def encode(frame: Frame) -> bytes:
     """Return the bytes of a frame.
 
     Raises:
-        BrokenFrame: the frame would be larger than `FRAME_LIMIT`, or a text longer than 65,534 bytes.
+        BrokenFrame: the frame would be larger than `FRAME_LIMIT`, a text longer than 65,534 bytes, or a
+            number is out of its range.
     """
     match frame:
         case RequestFrame():
-            texts = (
+            texts = _joined(
                 frame.content_type,
                 frame.accept,
                 frame.custom_attributes,
                 frame.target_model,
                 frame.inference_id,
             )
-            return _framed(_REQUEST, frame.id, [*map(_text, texts), frame.body])
+            return _framed(_REQUEST, frame.id, frame.wait, texts, frame.body)
         case AnswerFrame():
-            head = _STATUS.pack(frame.status), _text(frame.content_type), _text(frame.custom_attributes)
-            return _framed(_ANSWER, frame.id, [*head, frame.body])
+            texts = _joined(frame.content_type, frame.custom_attributes)
+            return _framed(_ANSWER, frame.id, frame.status, texts, frame.body)
         case PingFrame():
-            return _framed(_PING, frame.id, [])
+            return _framed(_PING, frame.id)
         case GoodbyeFrame():
-            return _framed(_GOODBYE, frame.id, [])
+            return _framed(_GOODBYE, frame.id)
+        case CancelFrame():
+            return _framed(_CANCEL, frame.id)
+        case HelloFrame():
+            return _framed(_HELLO, frame.id, frame.together)
 
 
 class Decoder:
     """Turns a stream of bytes into frames, as they become complete."""
 
-    __slots__ = ("_buffer", "_limit")
+    __slots__ = ("_held", "_limit", "_needed")
 
     def __init__(self, limit: int = FRAME_LIMIT) -> None:
-        self._buffer = bytearray()
+        self._held = bytearray()
+        self._needed = _HEAD.size
         self._limit = limit
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -114,33 +155,59 @@ class Decoder:
         Raises:
             BrokenFrame: the stream is not made of frames; nothing more can be read from it.
         """
-        buffer = self._buffer
-        buffer += data
-        frames = []
-        start = 0
-        while len(buffer) - start >= _HEAD.size:
-            length, kind, identity = _HEAD.unpack_from(buffer, start)
-            if not _HEAD_REST <= length <= self._limit:
-                raise BrokenFrame(f"a frame of {length} bytes; {_HEAD_REST} to {self._limit} are allowed")
-            end = start + 4 + length
-            if len(buffer) < end:
-                break
-            frames.append(_frame(kind, identity, bytes(buffer[start + _HEAD.size : end])))
-            start = end
-        del buffer[:start]
+        if not self._held:
+            frames, end = self._frames(data)
+            self._held += data[end:]
+            return frames
+        self._held += data
+        if len(self._held) < self._needed:
+            return []
+        with memoryview(self._held) as view:
+            frames, end = self._frames(view)
+        del self._held[:end]
         return frames
 
     @property
     def pending(self) -> int:
         """How many bytes of an incomplete frame are held."""
-        return len(self._buffer)
+        return len(self._held)
+
+    def _frames(self, data: bytes | memoryview) -> tuple[list[Frame], int]:
+        """Return the complete frames and where they end; note how long the next one must become."""
+        frames = []
+        start, size, head, unpack = 0, len(data), _HEAD.size, _HEAD.unpack_from
+        self._needed = head
+        while size - start >= head:
+            length, kind, identity, number, texts = unpack(data, start)
+            if not _HEAD_REST <= length <= self._limit:
+                raise BrokenFrame(f"a frame of {length} bytes; {_HEAD_REST} to {self._limit} are allowed")
+            end = start + _LENGTH + length
+            if end > size:
+                self._needed = end - start
+                break
+            middle = start + head + texts
+            if middle > end:
+                raise BrokenFrame("a frame that ends inside its texts")
+            # bytes() of bytes is no copy, of a part of the view the only one
+            body = bytes(data[middle:end])
+            frames.append(_frame(kind, identity, number, bytes(data[start + head : middle]), body))
+            start = end
+        return frames, start
 
 
-def _framed(kind: int, identity: int, parts: list[bytes]) -> bytes:
-    length = _HEAD_REST + sum(map(len, parts))
+def _framed(kind: int, identity: int, number: int = 0, texts: bytes = b"", body: bytes = b"") -> bytes:
+    length = _HEAD_REST + len(texts) + len(body)
     if length > FRAME_LIMIT:
         raise BrokenFrame(f"a frame of {length} bytes; at most {FRAME_LIMIT} are allowed")
-    return b"".join([_HEAD.pack(length, kind, identity), *parts])
+    try:
+        return b"%b%b%b" % (_HEAD.pack(length, kind, identity, number, len(texts)), texts, body)
+    except struct.error:
+        raise BrokenFrame(f"a number {number} or an id {identity} that no frame can hold") from None
+
+
+@lru_cache(_REMEMBERED)
+def _joined(*texts: str | None) -> bytes:
+    return b"".join(map(_text, texts))
 
 
 def _text(value: str | None) -> bytes:
@@ -155,37 +222,49 @@ def _text(value: str | None) -> bytes:
     return _TEXT_LENGTH.pack(len(encoded)) + encoded
 
 
-def _frame(kind: int, identity: int, payload: bytes) -> Frame:
+def _frame(kind: int, identity: int, number: int, texts: bytes, body: bytes) -> Frame:
     if kind == _REQUEST:
-        texts, body = _texts(payload, 0, 5)
-        return RequestFrame(identity, body, *texts)
+        content_type, accept, custom_attributes, target_model, inference_id = _texts(texts, _REQUEST_TEXTS)
+        return RequestFrame(
+            identity, body, content_type, accept, custom_attributes, target_model, inference_id, number
+        )
     if kind == _ANSWER:
-        if len(payload) < _STATUS.size:
-            raise BrokenFrame("an answer without a status")
-        (status,) = _STATUS.unpack_from(payload)
-        (content_type, custom_attributes), body = _texts(payload, _STATUS.size, 2)
-        return AnswerFrame(identity, status, content_type or "", body, custom_attributes)
-    if payload or kind not in (_PING, _GOODBYE):
-        raise BrokenFrame(f"a frame of kind {kind} with {len(payload)} bytes")
-    return PingFrame(identity) if kind == _PING else GoodbyeFrame(identity)
+        content_type, custom_attributes = _texts(texts, _ANSWER_TEXTS)
+        return AnswerFrame(identity, number, content_type or "", body, custom_attributes)
+    if kind == _HELLO and not (texts or body):
+        return HelloFrame(number, identity)
+    if kind not in _BARE or texts or body or number:
+        raise BrokenFrame(f"a frame of kind {kind} with {len(texts) + len(body)} bytes")
+    return _BARE[kind](identity)
 
 
-def _texts(payload: bytes, start: int, count: int) -> tuple[list[str | None], bytes]:
-    """Return `count` texts from `start` on, and what follows them."""
+_BARE: dict[int, type[PingFrame | GoodbyeFrame | CancelFrame]] = {
+    _PING: PingFrame,
+    _GOODBYE: GoodbyeFrame,
+    _CANCEL: CancelFrame,
+}
+
+
+@lru_cache(_REMEMBERED)
+def _texts(section: bytes, count: int) -> Texts:
+    """Return the `count` texts that a section is made of."""
     texts: list[str | None] = []
+    start = 0
     for _ in range(count):
-        if len(payload) - start < _TEXT_LENGTH.size:
-            raise BrokenFrame("a frame that ends inside its texts")
-        (length,) = _TEXT_LENGTH.unpack_from(payload, start)
+        if len(section) - start < _TEXT_LENGTH.size:
+            raise BrokenFrame("texts that end inside a text")
+        (length,) = _TEXT_LENGTH.unpack_from(section, start)
         start += _TEXT_LENGTH.size
         if length == _ABSENT:
             texts.append(None)
             continue
-        if len(payload) - start < length:
-            raise BrokenFrame("a frame that ends inside its texts")
+        if len(section) - start < length:
+            raise BrokenFrame("texts that end inside a text")
         try:
-            texts.append(payload[start : start + length].decode())
+            texts.append(section[start : start + length].decode())
         except UnicodeDecodeError as error:
             raise BrokenFrame("a text that is not UTF-8") from error
         start += length
-    return texts, payload[start:]
+    if start != len(section):
+        raise BrokenFrame("more texts than the kind has")
+    return tuple(texts)

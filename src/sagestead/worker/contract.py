@@ -6,20 +6,34 @@ An entry point is named `module:function` in the RunSpec. For `serve` and `trans
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sagestead.domain.refused_model import ModelRefused
 from sagestead.worker.layout import Layout
 
-__all__ = ["Answer", "InlineModel", "Invocation", "Load", "Model", "ModelRefused", "Open", "Prepare", "Train"]
+__all__ = [
+    "Answer",
+    "BatchModel",
+    "InlineModel",
+    "Invocation",
+    "Load",
+    "Model",
+    "ModelRefused",
+    "Open",
+    "Prepare",
+    "Train",
+]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Invocation:
-    """One request to a model, as a container sees it (spec: container-contract.md section 2)."""
+    """One request to a model, as a container sees it (spec: container-contract.md section 2).
+
+    Nobody changes one; it is not frozen because that makes it five times as dear, with every request.
+    """
 
     body: bytes
     content_type: str | None = None
@@ -29,9 +43,9 @@ class Invocation:
     inference_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """What the container answers: an HTTP status, a content type and a body."""
+    """What the container answers: an HTTP status, a content type and a body. Nobody changes one."""
 
     status: int
     content_type: str
@@ -44,6 +58,19 @@ class Model(Protocol):
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request. Called from one thread at a time, unless `parallel` says otherwise."""
+        ...
+
+
+@runtime_checkable
+class BatchModel(Model, Protocol):
+    """A model that takes several requests at a time, which an instance then gives it whenever it can.
+
+    Law: each answer is the one that `invoke` gives. When the instance ends in the middle, every request
+    of the batch may have been begun, so none of them is given to another instance.
+    """
+
+    def invoke_many(self, invocations: Sequence[Invocation]) -> Sequence[Answer]:
+        """Answer requests, in their order; called from one thread at a time."""
         ...
 
 

@@ -1,47 +1,77 @@
 """An instance's side of its Unix socket: frames in, the model's answers out.
 
-Rules: one thread; requests of a connection are begun in order, each answered before the next is begun (so
-that a front door knows which of its requests a dead instance had begun: at most the oldest); at most one
-incomplete frame is held for each connection; a connection that breaks the format is closed.
+Rules: one thread. Requests are begun in the order of their arrival, those of a connection in the order of
+sending. A model that takes several at a time is given, without waiting for more, what arrived while it
+worked. Of a connection at most so many requests are begun before the oldest of them is answered as the
+instance's first frame says (1 for a model that takes one at a time), so that a front door knows which of
+its requests a dead instance may have begun. What nobody waits for any more is not begun, and its front
+door is told so. A connection is not read while much of it waits, so memory is bounded; one that breaks the
+format is closed.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 import time
 import traceback
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from sagestead.wire.frames import (
     BODY_LIMIT,
+    MOST_TOGETHER,
     AnswerFrame,
     BrokenFrame,
+    CancelFrame,
     Decoder,
     Frame,
     GoodbyeFrame,
+    HelloFrame,
     PingFrame,
     RequestFrame,
     encode,
 )
-from sagestead.worker.contract import Answer, Invocation, Model
+from sagestead.worker.connection import READ_SIZE, Connection
+from sagestead.worker.contract import Answer, BatchModel, Invocation, Model
+from sagestead.worker.growth import Growth
 
-READ_SIZE = 1 << 18
-SEND_TIMEOUT = 10.0
+BATCH_BYTES = 1 << 20
+LOOK_SECONDS = 0.002
+"""Work so long, then see what has arrived."""
+
 FAREWELL_READS = 64
 FAREWELL_SECONDS = 1.0
 BACKLOG = 128
 
 
-class InstanceServer:
-    """Serves one model at one address until `stop`."""
+class _Waiting(NamedTuple):
+    """A request that was read. `until`: when nobody waits for it any more (monotonic)."""
 
-    def __init__(self, model: Model, address: Path) -> None:
-        self._model = model
+    connection: Connection
+    frame: RequestFrame
+    until: float
+
+
+class InstanceServer:
+    """Serves one model at one address until `stop`, or until it has grown too much.
+
+    Args:
+        model: answers; a `BatchModel` is given several requests at a time.
+        address: path of the Unix socket.
+        growth: bytes of memory that it may gain while it serves; by default a share of the machine's.
+    """
+
+    def __init__(self, model: Model, address: Path, growth: int | None = None) -> None:
+        self._ask = _asking(model)
+        self._together = MOST_TOGETHER if isinstance(model, BatchModel) else 1
+        self._allowed = growth
         self._stopping = False
-        self._decoders: dict[socket.socket, Decoder] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
         self._listener = _listen(address)
@@ -60,112 +90,207 @@ class InstanceServer:
             probe.connect(self._listener.getsockname())
             probe.sendall(encode(PingFrame(1)))
             probe.settimeout(0)
-            answer = b""
-            while not answer and not self._stopping:
+            decoder = Decoder()
+            answered = False
+            while not answered and not self._stopping:
                 self._step()
                 with suppress(BlockingIOError):
-                    answer = probe.recv(READ_SIZE)
+                    answered = PingFrame(1) in decoder.feed(probe.recv(READ_SIZE))
 
     def serve(self) -> None:
         """Answer requests until `stop`; then answer what has arrived and say goodbye."""
+        growth = Growth(self._allowed)
         while not self._stopping:
             self._step()
+            if (sentence := growth.excess()) is not None:
+                _log(sentence)
+                break
         self._say_goodbye()
 
     def _step(self) -> None:
-        for key, _ in self._selector.select():
-            if key.fileobj is self._listener:
+        """See what has arrived, waiting for something if there is no work; then work for a little while."""
+        for key, _ in self._selector.select(0 if self._queue else None):
+            if isinstance(key.fileobj, Connection):
+                if not key.fileobj.is_full:
+                    self._read(key.fileobj)
+            elif key.fileobj is self._listener:
                 self._accept()
-            elif key.fileobj is self._wake:
+            else:
                 self._wake.recv(READ_SIZE)
-            elif isinstance(key.fileobj, socket.socket):
-                self._read(key.fileobj)
+        until = time.monotonic() + LOOK_SECONDS
+        while self._queue:
+            self._answer_some()
+            if time.monotonic() >= until:
+                return
 
     def _accept(self) -> None:
         with suppress(BlockingIOError, ConnectionError):
-            connection, _ = self._listener.accept()
-            connection.settimeout(SEND_TIMEOUT)
-            self._decoders[connection] = Decoder()
+            connection = Connection(self._listener.accept()[0])
+            self._connections.add(connection)
             self._selector.register(connection, selectors.EVENT_READ)
+            connection.put(HelloFrame(self._together))
+            self._flush(connection)
 
-    def _read(self, connection: socket.socket) -> bool:
-        """Read once and answer what is complete; False when nothing (more) can come."""
+    def _read(self, connection: Connection) -> bool:
+        """Read once and queue what is complete; False when nothing (more) can come."""
         try:
-            data = os.read(connection.fileno(), READ_SIZE)  # never waits, unlike recv with a timeout
-            frames = self._decoders[connection].feed(data)
+            frames = connection.read()
+            now = time.monotonic()
             for frame in frames:
-                connection.sendall(encode(self._answer(frame)))
+                if isinstance(frame, RequestFrame):
+                    self._queue.append(_Waiting(connection, frame, now + frame.wait / 1000))
+                    connection.hold(frame)
+                else:
+                    self._take(connection, frame)
+            connection.flush()
         except BlockingIOError:
             return False
         except (OSError, BrokenFrame) as error:
-            print(f"a connection was closed: {error}", flush=True)  # noqa: T201 - the instance's log
-            data = b""
-        if not data:
-            self._drop(connection)
-        return bool(data)
+            self._drop(connection, error)
+            return False
+        return True
 
-    def _drop(self, connection: socket.socket) -> None:
-        del self._decoders[connection]
+    def _take(self, connection: Connection, frame: Frame) -> None:
+        match frame:
+            case PingFrame():
+                connection.put(frame)
+            case CancelFrame(identity):
+                for place, waiting in enumerate(self._queue):
+                    if waiting.connection is connection and waiting.frame.id == identity:
+                        del self._queue[place]
+                        connection.release(waiting.frame)
+                        connection.put(frame)
+                        break
+            case _:
+                raise BrokenFrame("an instance takes requests, cancellations and pings only")
+
+    def _answer_some(self) -> None:
+        """Take as many requests as may be begun together, and answer them."""
+        batch = self._batch()
+        if not batch:
+            return
+        answers = self._answers([_invocation(waiting.frame) for waiting in batch])
+        for (connection, frame, _), answer in zip(batch, answers, strict=True):
+            try:
+                connection.put(_answer_frame(frame.id, answer))
+            except (BrokenFrame, AttributeError, TypeError) as error:
+                refusal = _refusal(f"the model's answer cannot be sent: {error}")
+                connection.put(_answer_frame(frame.id, refusal))
+        for connection in {waiting.connection for waiting in batch}:
+            self._flush(connection)
+
+    def _answers(self, invocations: list[Invocation]) -> list[Answer]:
+        """Ask the model; whatever goes wrong inside it is an answer too."""
+        try:
+            answers = self._ask(invocations)
+        except Exception:  # noqa: BLE001 - a model's defect must not end the instance
+            traceback.print_exc()
+            refusal = _refusal("the model raised an exception; the instance's log holds it")
+            return [refusal] * len(invocations)
+        if len(answers) != len(invocations):
+            refusal = _refusal(f"the model gave {len(answers)} answers to {len(invocations)} requests")
+            return [refusal] * len(invocations)
+        return answers
+
+    def _batch(self) -> list[_Waiting]:
+        """Take the next requests; those that came too late are handed back first.
+
+        A late request counts, so that the batch lies within the oldest `together` of its connection.
+        """
+        batch: list[_Waiting] = []
+        late: set[Connection] = set()
+        now, size = time.monotonic(), 0
+        for _ in range(min(self._together, len(self._queue))):
+            waiting = self._queue.popleft()
+            connection, frame, until = waiting
+            connection.release(frame)
+            if not connection.open:
+                continue
+            if until <= now:
+                connection.put(CancelFrame(frame.id))
+                late.add(connection)
+                continue
+            batch.append(waiting)
+            size += len(frame.body)
+            if size >= BATCH_BYTES:
+                break
+        for connection in late:
+            self._flush(connection)
+        return batch
+
+    def _flush(self, connection: Connection) -> None:
+        if connection.open:
+            try:
+                connection.flush()
+            except OSError as error:
+                self._drop(connection, error)
+
+    def _drop(self, connection: Connection, reason: Exception) -> None:
+        if str(reason):
+            _log(f"a connection was closed: {reason}")
+        self._connections.remove(connection)
         self._selector.unregister(connection)
         connection.close()
-
-    def _answer(self, frame: Frame) -> Frame:
-        match frame:
-            case RequestFrame():
-                return _answer_frame(frame.id, invoke(self._model, frame))
-            case PingFrame():
-                return frame
-        raise BrokenFrame("an instance takes requests and pings only")
 
     def _say_goodbye(self) -> None:
         """Answer what has arrived, tell each front door that no more is read, and let it hang up first."""
         self._selector.unregister(self._listener)
         self._listener.close()
-        for connection in list(self._decoders):
-            reads = 0
-            while reads < FAREWELL_READS and self._read(connection):
-                reads += 1
-            with suppress(OSError):
-                connection.sendall(encode(GoodbyeFrame()))
-                connection.shutdown(socket.SHUT_WR)
+        for connection in list(self._connections):
+            for _ in range(FAREWELL_READS):
+                if connection.is_full or not self._read(connection):
+                    break
+        while self._queue:
+            self._answer_some()
         deadline = time.monotonic() + FAREWELL_SECONDS
-        for connection in list(self._decoders):
+        for connection in self._connections:
             with suppress(OSError):
-                connection.settimeout(max(0.001, deadline - time.monotonic()))
-                while connection.recv(READ_SIZE):
-                    connection.settimeout(max(0.001, deadline - time.monotonic()))
+                connection.put(GoodbyeFrame())
+                connection.finish()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.await_end(deadline)
             connection.close()
         self._selector.close()
         self._wake.close()
         self._waker.close()
 
 
-def invoke(model: Model, frame: RequestFrame) -> Answer:
-    """Ask the model; whatever goes wrong inside it is an answer too."""
-    invocation = Invocation(
-        body=frame.body,
-        content_type=frame.content_type,
-        accept=frame.accept,
-        custom_attributes=frame.custom_attributes,
-        target_model=frame.target_model,
-        inference_id=frame.inference_id,
+def _asking(model: Model) -> Callable[[list[Invocation]], list[Answer]]:
+    """Return how several requests are put to the model."""
+
+    def one_by_one(invocations: list[Invocation]) -> list[Answer]:
+        return [model.invoke(invocation) for invocation in invocations]
+
+    if not isinstance(model, BatchModel):
+        return one_by_one
+    many = model.invoke_many
+    return lambda invocations: list(many(invocations)) if len(invocations) > 1 else one_by_one(invocations)
+
+
+def _invocation(frame: RequestFrame) -> Invocation:
+    return Invocation(
+        frame.body,
+        frame.content_type,
+        frame.accept,
+        frame.custom_attributes,
+        frame.target_model,
+        frame.inference_id,
     )
-    try:
-        answer = model.invoke(invocation)
-    except Exception:  # noqa: BLE001 - a model's defect must not end the instance
-        traceback.print_exc()
-        return _refusal("the model raised an exception; the instance's log holds it")
-    if len(answer.body) > BODY_LIMIT:
-        return _refusal(f"the model's answer has {len(answer.body)} bytes; at most {BODY_LIMIT} are allowed")
-    return answer
 
 
 def _answer_frame(identity: int, answer: Answer) -> AnswerFrame:
+    if len(answer.body) > BODY_LIMIT:
+        raise BrokenFrame(f"it has {len(answer.body)} bytes; at most {BODY_LIMIT} are allowed")
     return AnswerFrame(identity, answer.status, answer.content_type, answer.body, answer.custom_attributes)
 
 
 def _refusal(sentence: str) -> Answer:
     return Answer(500, "text/plain", sentence.encode())
+
+
+def _log(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the instance's log
 
 
 def _listen(address: Path) -> socket.socket:

@@ -21,6 +21,7 @@ from sagestead.domain.runs import RunPhase, RunState
 from sagestead.domain.training import enter
 from sagestead.engines.process.engine import ProcessEngine
 from sagestead.objects.store import FolderObjects
+from sagestead.optimizer import suggest
 from sagestead.planning.programs import Program
 from sagestead.ports import Change, Stale
 from sagestead.store.database import open_database
@@ -134,7 +135,15 @@ class World:
     def reconciling(self, hosting: str = "worker") -> Iterator[None]:
         stopping = threading.Event()
         reconciler = Reconciler(
-            self.resources, self.routes, self.engine, self.objects, self.logs, time.time, PROGRAMS[hosting], 2
+            self.resources,
+            self.routes,
+            self.engine,
+            self.objects,
+            self.logs,
+            time.time,
+            PROGRAMS[hosting],
+            2,
+            suggest,
         )
         thread = threading.Thread(target=reconciler.run, args=(stopping,))
         thread.start()
@@ -181,8 +190,8 @@ def ask(address: str, body: bytes) -> bytes:
         decoder = Decoder()
         while True:
             for frame in decoder.feed(connection.recv(1 << 16)):
-                assert isinstance(frame, AnswerFrame)
-                return frame.body
+                if isinstance(frame, AnswerFrame):
+                    return frame.body
 
 
 def variant(
