@@ -15,6 +15,7 @@ from sagestead.domain.logs import LogEvent, LogStream, StreamSummary
 from sagestead.domain.resources import Json, Key, Kind, Resource
 from sagestead.domain.routes import Route, RouteChanges
 from sagestead.domain.runs import RunSpec, RunState
+from sagestead.domain.tuning import Question
 
 
 class Stale(Exception):  # noqa: N818 - a lost race, not a defect
@@ -33,7 +34,8 @@ class AlreadyExists(Exception):  # noqa: N818 - a lost race, not a defect
 class Listing:
     """A question to `Resources.page`. Times: seconds since the epoch; after inclusive, before exclusive.
 
-    `after` is the (sort value, name) of the last row already returned; `named` is a whole name, in any case.
+    `after` is the (sort value, name) of the last row already returned; `named` is a whole name, in any case,
+    and `name_prefix` the beginning of one.
     """
 
     kind: Kind
@@ -44,6 +46,7 @@ class Listing:
     descending: bool = True
     name_contains: str | None = None
     named: str | None = None
+    name_prefix: str | None = None
     status: str | None = None
     created_after: float | None = None
     created_before: float | None = None
@@ -282,6 +285,17 @@ class Logs(Protocol):
 
     def last(self, stream: LogStream, count: int) -> list[LogEvent]:
         """Return the last `count` events, in order."""
+        ...
+
+
+class Suggest(Protocol):
+    """The choice of the next point of a search.
+
+    Law: a pure function. The same question has the same answer, in every process and at any time.
+    """
+
+    def __call__(self, question: Question) -> dict[str, str]:
+        """Return the hyperparameters to try next, by name, one text for each range of the space."""
         ...
 
 

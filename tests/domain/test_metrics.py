@@ -3,12 +3,21 @@ from __future__ import annotations
 import math
 import re
 import time
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagestead.domain.metrics import built_in_metric_definitions, extract, regex_fault
+from sagestead.domain.metrics import built_in_metric_definitions
+from sagestead.domain.metrics import extract as extract_with
+
+
+def none_of_these(expression: str, _line: str) -> str | None:
+    raise AssertionError(f"{expression} is built in")
+
+
+extract = partial(extract_with, search=none_of_these)
 
 
 def test_definition_is_written_as_aws_writes_it() -> None:
@@ -29,23 +38,8 @@ def test_a_round_gives_its_metrics_and_no_others() -> None:
     assert extract(built_in_metric_definitions(), "[9]#011train-logloss:nan") == []
 
 
-def test_own_expressions_are_searched_anywhere_in_the_line() -> None:
-    own = [{"Name": "loss", "Regex": "loss=([0-9.]+)"}, {"Name": "alt", "Regex": ".*a=(1)|.*b=(.*)"}]
-    assert extract(own, "epoch 3 loss=0.25;") == [("loss", 0.25)]
-    assert extract(own, "loss=1.2.3") == []
-    assert extract(own, "a=1") == [("alt", 1.0)]
-
-
 def test_very_long_lines_are_not_searched() -> None:
     assert extract(built_in_metric_definitions(), "[1]#011train-auc:0.5" + " " * 8192) == []
-
-
-@pytest.mark.parametrize(
-    ("regex", "fault"), [("(", "not a regular"), ("loss", "captures nothing"), ("l=(.)", None)]
-)
-def test_faulty_expressions_are_named(regex: str, fault: str | None) -> None:
-    found = regex_fault(regex)
-    assert found is fault or re.search(str(fault), str(found))
 
 
 @given(

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from sagestead.control.metric_reading import MetricReader
 from sagestead.control.staging import OPT_ML, read_marker, write_marker
 from sagestead.domain.errors import Refusal
-from sagestead.domain.images import built_in_image
 from sagestead.domain.logs import LogStream
-from sagestead.domain.metrics import built_in_metric_definitions, extract
+from sagestead.domain.metrics import OBJECTIVE_METRIC, definitions_of
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunState
 from sagestead.domain.transform import TransformResult, TransformTask
@@ -58,7 +58,7 @@ class Artifacts:
                 store()
             except BadInput as refusal:
                 errors.append(f"ClientError: {refusal}")
-        metrics = final_metrics(_definitions(job.spec), self._lines(training_stream(job)))
+        metrics = final_metrics(definitions_of(job.spec), self._lines(training_stream(job)))
         collected = Collected(self._clock(), tuple(metrics), next(iter(errors), None))
         write_marker(folder / MARKER, collected.to_json())
 
@@ -156,22 +156,16 @@ def final_metrics(definitions: list[dict[str, str]], lines: Iterator[tuple[float
     `lines` are (seconds since the epoch, line with tabs as `#011`).
     """
     last: dict[str, Json] = {}
+    reader = MetricReader(definitions)
     for at, line in lines:
-        for name, value in extract(definitions, line):
+        for name, value in reader.read(line):
             (narrow,) = struct.unpack("f", struct.pack("f", value)) if abs(value) < _LARGEST else (value,)
             last[name] = {"MetricName": name, "Value": narrow, "Timestamp": float(int(at))}
-    return list(last.values())[:MOST_METRICS]
+    found = sorted(last.values(), key=lambda one: one["MetricName"] != OBJECTIVE_METRIC)[:MOST_METRICS]
+    return sorted(found, key=lambda one: one["MetricName"] == OBJECTIVE_METRIC)
 
 
 _LARGEST = 3.4e38
-
-
-def _definitions(spec: Json) -> list[dict[str, str]]:
-    algorithm = spec["AlgorithmSpecification"]
-    own: list[dict[str, str]] = algorithm.get("MetricDefinitions", [])
-    if built_in_image(algorithm.get("TrainingImage", "")) is None:
-        return own
-    return built_in_metric_definitions()
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

@@ -11,15 +11,16 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from sagestead.control.context import Context
 from sagestead.domain.errors import Invalid
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.ports import Listing
 
+T = TypeVar("T")
 Sort = Literal["name", "created_at", "status"]
 
 DEFAULT_PAGE = 10
@@ -88,18 +89,48 @@ class ListOf:
         )
 
 
+def cut(
+    rows: Iterable[T],
+    place: Callable[[T], tuple[Any, str]],
+    *,
+    descending: bool,
+    request: Json,
+    question: tuple[object, ...],
+) -> tuple[list[T], str | None]:
+    """Return one page of rows that are all at hand, and the token of the next one, if there is more.
+
+    `place` gives a row's sort value and name (ties are broken by name, ascending); a token serves only the
+    `question` it came from.
+    """
+    rows = sorted(rows, key=lambda row: place(row)[1])
+    rows.sort(key=lambda row: place(row)[0], reverse=descending)
+    token, limit = request.get("NextToken"), request.get("MaxResults", DEFAULT_PAGE)
+    if token:
+        value, name = _open(token, question)
+
+        def is_after(row: T) -> bool:
+            sort_value, row_name = place(row)
+            if sort_value == value:
+                return row_name > name
+            return bool(sort_value < value if descending else sort_value > value)
+
+        rows = [row for row in rows if is_after(row)]
+    page = rows[:limit]
+    return page, _seal(place(page[-1]), question) if len(rows) > limit else None
+
+
 def refuse_token(request: Json) -> None:
     """Refuse any token: for operations that answer everything in one page, and so never gave one."""
     if request.get("NextToken"):
         raise _bad_token()
 
 
-def _seal(place: tuple[str | float, str], filters: Listing) -> str:
+def _seal(place: tuple[str | float, str], filters: object) -> str:
     body = json.dumps(place).encode()
     return base64.urlsafe_b64encode(_digest(body, filters) + body).decode()
 
 
-def _open(token: str, filters: Listing) -> tuple[str | float, str]:
+def _open(token: str, filters: object) -> tuple[str | float, str]:
     try:
         raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -111,7 +142,7 @@ def _open(token: str, filters: Listing) -> tuple[str | float, str]:
     return value, name
 
 
-def _digest(body: bytes, filters: Listing) -> bytes:
+def _digest(body: bytes, filters: object) -> bytes:
     """Return the seal: it finds tokens that were changed, or come from another question."""
     return hashlib.blake2b(repr(filters).encode() + b"\0" + body, digest_size=_SEAL_BYTES).digest()
 

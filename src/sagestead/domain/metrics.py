@@ -9,8 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sagestead.domain.images import built_in_image
+
+Definition = Mapping[str, str]
+"""One of MetricDefinitions: `Name` and `Regex`."""
+
+Search = Callable[[str, str], str | None]
+"""(regular expression, line) -> what its first group captures."""
 
 MAXIMISED = [
     "accuracy",
@@ -50,6 +59,12 @@ MINIMISED = [
     "tweedie-nloglik",
 ]
 
+OBJECTIVE_METRIC = "ObjectiveMetric"
+"""The name under which a trial of a tuning job repeats its objective."""
+
+OBJECTIVE_HYPERPARAMETER = "_tuning_objective_metric"
+"""The hyperparameter that tells an algorithm which metric is optimised."""
+
 LONGEST_LINE = 8192
 """Characters; a longer line is no metric line, and no expression is tried on it."""
 
@@ -68,29 +83,50 @@ def _built_in() -> Mapping[str, str]:
     }
 
 
+@cache
+def _names() -> Mapping[str, str]:
+    return {regex: name for name, regex in _built_in().items()}
+
+
 def built_in_metric_definitions() -> list[dict[str, str]]:
     """Return MetricDefinitions of the built-in XGBoost, as DescribeTrainingJob shows them."""
     return [{"Name": name, "Regex": regex} for name, regex in _built_in().items()]
 
 
-def regex_fault(regex: str) -> str | None:
-    """Say what is wrong with a metric's expression, or return None."""
-    try:
-        groups = re.compile(regex).groups
-    except (re.error, OverflowError, RecursionError) as fault:
-        return f"is not a regular expression: {fault}"
-    return None if groups else "captures nothing: put the number in a group, for example loss=([0-9.]+)"
+def definitions_of(job: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the metrics of a training job's request: its own, or those of its built-in algorithm.
+
+    A tuning job's objective comes once more, as `ObjectiveMetric` (spec: tuning.md section 4).
+    """
+    algorithm = job["AlgorithmSpecification"]
+    is_built_in = built_in_image(algorithm.get("TrainingImage", "")) is not None
+    found = built_in_metric_definitions() if is_built_in else list(algorithm.get("MetricDefinitions", []))
+    if "TuningJobArn" not in job:
+        return found
+    objective = job["HyperParameters"][OBJECTIVE_HYPERPARAMETER]
+    return found + with_objective(found, objective)
 
 
-def extract(definitions: Sequence[Mapping[str, str]], line: str) -> list[tuple[str, float]]:
-    """Return (name, value) for each definition that finds a finite number in the line, in their order."""
+def with_objective(definitions: Sequence[Definition], objective: str) -> list[dict[str, str]]:
+    """Return the definitions of a metric under the name `ObjectiveMetric`."""
+    return [
+        {"Name": OBJECTIVE_METRIC, "Regex": one["Regex"]} for one in definitions if one["Name"] == objective
+    ]
+
+
+def extract(definitions: Sequence[Definition], line: str, search: Search) -> list[tuple[str, float]]:
+    """Return (name, value) for each definition that finds a finite number in the line, in their order.
+
+    Expressions that are not built in are left to `search`.
+    """
     if len(line) > LONGEST_LINE:
         return []
     reported = _reported(line)
     found = []
     for definition in definitions:
         name, regex = definition["Name"], definition["Regex"]
-        text = reported.get(name) if _built_in().get(name) == regex else _captured(regex, line)
+        known = _names().get(regex)
+        text = search(regex, line) if known is None else reported.get(known)
         if (value := _number(text)) is not None:
             found.append((name, value))
     return found
@@ -105,17 +141,6 @@ def _reported(line: str) -> dict[str, str]:
     if begins is None:
         return {}
     return {f"{match[1]}:{match[2]}": match[3] for match in _REPORTED.finditer(line, begins.end())}
-
-
-def _captured(regex: str, line: str) -> str | None:
-    match = _compiled(regex).search(line)
-    return match[1] if match else None
-
-
-@lru_cache(maxsize=4096)
-def _compiled(regex: str) -> re.Pattern[str]:
-    # A search that begins with `.*` finds what a match at the start finds; `\A` spares the other starts.
-    return re.compile(rf"\A(?:{regex})" if regex.startswith(".*") and "|" not in regex else regex)
 
 
 def _number(text: str | None) -> float | None:

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ENDPOINT = "endpoint"
     TRAINING_JOB = "training-job"
     TRANSFORM_JOB = "transform-job"
+    TUNING_JOB = "hyper-parameter-tuning-job"
     ROLE = "role"
     POLICY = "policy"
 

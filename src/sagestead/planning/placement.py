@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sagestead.domain.instances import threads
 from sagestead.domain.job_status import TERMINAL
 from sagestead.domain.resources import Key, Kind, Resource
+from sagestead.planning.trials import FACTS
 
 PER_CORE = 2
 _MAY_WAIT = "InProgress"
@@ -44,9 +45,18 @@ def job_of(resource: Resource, cores: int) -> Job | None:
         return None
     if resource.status in TERMINAL or (waits and resource.status != _MAY_WAIT):
         return None
-    size = resource.spec.get(wanted, {})
-    count = size.get("InstanceCount", 1) * threads(size.get("InstanceType", ""), cores)
+    count = resource.spec.get(wanted, {}).get("InstanceCount", 1) * threads_of(resource, cores)
     return Job(resource.key, resource.created_at, count, not waits)
+
+
+def threads_of(job: Resource, cores: int) -> int:
+    """Return how many threads each instance of a job uses; trials of a tuning job share the cores.
+
+    Trials side by side with all cores each would hinder each other; with a share each they do not.
+    """
+    config = job.spec.get("ResourceConfig") or job.spec.get("TransformResources") or {}
+    beside: int = job.detail.get(FACTS, {}).get("Beside", 1)
+    return threads(config.get("InstanceType", ""), max(1, cores // beside))
 
 
 def placed(jobs: Iterable[Job], cores: int) -> frozenset[Key]:

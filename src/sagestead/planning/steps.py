@@ -11,6 +11,7 @@ from typing import Any
 from sagestead.domain.resources import Json
 from sagestead.domain.routes import Route
 from sagestead.domain.runs import RunSpec
+from sagestead.domain.tuning import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,26 @@ class WithdrawRoute:
     """The endpoint takes no requests."""
 
 
+@dataclass(frozen=True, slots=True)
+class LaunchTrial:
+    """The training job of a trial exists; `pending` are the trials whose ends the question leaves out."""
+
+    number: int
+    pending: tuple[int, ...]
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class StopTrial:
+    """The training job of a trial has ended or is being stopped."""
+
+    name: str
+
+
 Errand = StageInstance | StageTraining | StageTransform | CollectTraining | CollectTransform | SyncCheckpoints
 """Steps that may move gigabytes: carried out beside everything else."""
 
-Step = Errand | Launch | Stop | Forget | PublishRoute | WithdrawRoute
+Step = Errand | Launch | Stop | Forget | PublishRoute | WithdrawRoute | LaunchTrial | StopTrial
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sagestead.domain.images import no_such_image
-from sagestead.domain.instances import threads
 from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.domain.training import enter, say
 from sagestead.planning import backoff, failure
-from sagestead.planning.placement import waiting
+from sagestead.planning.placement import threads_of, waiting
 from sagestead.planning.programs import Programs, program_of
 from sagestead.planning.steps import (
     Collected,
@@ -118,7 +117,7 @@ def _training(job: Resource, seen: Observed, now: float) -> Plan:
     run = seen.run
     if run is None:
         return _launch(job, job.detail, seen, now)
-    if run.phase is RunPhase.LOST and run.tries < ATTEMPTS:
+    if run.phase is RunPhase.LOST and run.tries < _attempts(job):
         return _launch(job, job.detail, seen, now)
     if run.phase in backoff.ENDED:
         detail = {**enter(job.detail, "Uploading", now), "_outcome": _outcome(run, seen)}
@@ -201,7 +200,7 @@ def _run_spec(job: Resource, seen: Observed) -> RunSpec:
             "AWS_REGION": job.key.region,
             **job.spec.get("Environment", {}),
         },
-        threads=threads(job.spec["ResourceConfig"]["InstanceType"], seen.cores),
+        threads=threads_of(job, seen.cores),
     )
 
 
@@ -243,6 +242,11 @@ def _deadline(job: Resource) -> float:
     limit: float = job.spec.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
     since: float = job.detail.get("TrainingStartTime", job.created_at)
     return since + limit
+
+
+def _attempts(job: Resource) -> int:
+    retries: int = job.spec.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+    return max(ATTEMPTS, 1 + retries)
 
 
 def _same(job: Resource, now: float) -> Plan:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from sagestead.control.accounts import open_account
 from sagestead.control.reconciler.loop import Reconciler
 from sagestead.engines.process.engine import ProcessEngine
+from sagestead.optimizer import suggest
 from sagestead.planning.programs import Program, Programs
 from sagestead.service import lifeline
 from sagestead.service.adapters import Adapters, Unusable, open_adapters

@@ -20,6 +20,9 @@ _SORTS = {
     "status": resources.c.status,
 }
 
+_AFTER_EVERY_NAME = "\x7f"
+"""Comes after every character that a name may have."""
+
 
 class SqlResources:
     """`Resources` on a `Database`. `clock` gives `modified_at`, in seconds since the epoch."""
@@ -129,6 +132,9 @@ def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
         found.append(sa.func.instr(columns.folded, listing.name_contains.casefold()) > 0)
     if listing.named is not None:
         found.append(columns.folded == listing.named.casefold())
+    if listing.name_prefix is not None:
+        prefix = listing.name_prefix.casefold()
+        found += [columns.folded >= prefix, columns.folded < prefix + _AFTER_EVERY_NAME]
     if listing.status is not None:
         found.append(columns.status == listing.status)
     if listing.created_after is not None:

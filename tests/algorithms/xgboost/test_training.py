@@ -101,7 +101,7 @@ def test_a_job_leaves_a_model_that_predicts_and_prints_metrics_that_are_found(
     assert predictions[1] > 0.6
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Using 1 thread: ml.m5.xlarge is nominal (4 vCPUs), this machine has ")
-    last = dict(extract(built_in_metric_definitions(), lines[-1].replace("\t", "#011")))
+    last = dict(extract(built_in_metric_definitions(), lines[-1].replace("\t", "#011"), lambda *_: None))
     assert lines[-1].startswith("[4]\ttrain-auc:0.9")
     assert list(last) == ["train:accuracy", "validation:accuracy", "train:auc", "validation:auc"]
     assert 0.9 < last["validation:accuracy"] <= 1

@@ -215,7 +215,6 @@ CHANNEL = "InputDataConfig.0"
         ("VpcConfig", {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]}, "VpcConfig is not supported"),
         ("ExperimentConfig", {"ExperimentName": "e"}, "ExperimentConfig is not supported"),
         ("TensorBoardOutputConfig", {"S3OutputPath": "s3://b/t"}, "TensorBoardOutputConfig is not"),
-        ("RetryStrategy", {"MaximumRetryAttempts": 3}, "RetryStrategy is not supported"),
         ("CheckpointConfig", {"S3Uri": "s3://absent/c"}, "The bucket of CheckpointConfig.S3Uri"),
         ("CheckpointConfig", {"S3Uri": "s3://b/c", "LocalPath": "/tmp/c"}, "CheckpointConfig.LocalPath"),
         (

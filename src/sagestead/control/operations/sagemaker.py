@@ -11,6 +11,7 @@ from sagestead.control.operations import (
     tags,
     training_jobs,
     transform_jobs,
+    tuning_jobs,
 )
 
 OPERATIONS: dict[str, Operation] = {
@@ -19,8 +20,14 @@ OPERATIONS: dict[str, Operation] = {
     **endpoints.OPERATIONS,
     **training_jobs.OPERATIONS,
     **transform_jobs.OPERATIONS,
+    **tuning_jobs.OPERATIONS,
     **tags.OPERATIONS,
     **monitoring.OPERATIONS,
 }
 
-HOLDS: dict[str, Hold] = {**endpoints.HOLDS, **training_jobs.HOLDS, **transform_jobs.HOLDS}
+HOLDS: dict[str, Hold] = {
+    **endpoints.HOLDS,
+    **training_jobs.HOLDS,
+    **transform_jobs.HOLDS,
+    **tuning_jobs.HOLDS,
+}

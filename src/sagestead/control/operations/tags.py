@@ -12,7 +12,16 @@ from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.ports import Change, Listing
 
 MOST = 50
-_TAGGED = frozenset({Kind.MODEL, Kind.ENDPOINT_CONFIG, Kind.ENDPOINT, Kind.TRAINING_JOB, Kind.TRANSFORM_JOB})
+_TAGGED = frozenset(
+    {
+        Kind.MODEL,
+        Kind.ENDPOINT_CONFIG,
+        Kind.ENDPOINT,
+        Kind.TRAINING_JOB,
+        Kind.TRANSFORM_JOB,
+        Kind.TUNING_JOB,
+    }
+)
 
 
 def tags_of(request: Json) -> dict[str, str]:

@@ -13,9 +13,8 @@ from sagestead.control.listing import ListOf
 from sagestead.control.operations import records, training_requests
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.errors import InUse, Invalid, Refusal
-from sagestead.domain.images import built_in_image
 from sagestead.domain.job_status import TERMINAL, JobStatus
-from sagestead.domain.metrics import built_in_metric_definitions
+from sagestead.domain.metrics import definitions_of
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.s3_uri import locate
 from sagestead.domain.training import enter
@@ -56,7 +55,7 @@ def describe_training_job(ctx: Context, request: Json) -> Json:
         "ProfilingStatus": "Disabled",
         **job.spec,
         **detail,
-        "AlgorithmSpecification": _algorithm(job.spec["AlgorithmSpecification"]),
+        "AlgorithmSpecification": _algorithm(job.spec),
         "OutputDataConfig": {"KmsKeyId": "", **job.spec["OutputDataConfig"]},
         "ModelArtifacts": {"S3ModelArtifacts": model_artifacts(job)},
         "TrainingJobName": job.key.name,
@@ -127,12 +126,11 @@ def model_artifacts(job: Resource) -> str:
     return f"{str(place).rstrip('/')}/{job.key.name}/output/{leaf}"
 
 
-def _algorithm(specification: Json) -> Json:
-    """Return the AlgorithmSpecification with the metrics that a built-in algorithm has by itself."""
-    shown = {"EnableSageMakerMetricsTimeSeries": False, **specification}
-    if built_in_image(specification["TrainingImage"]):
-        shown["MetricDefinitions"] = built_in_metric_definitions()
-    return shown
+def _algorithm(spec: Json) -> Json:
+    """Return the AlgorithmSpecification with the metrics that the job has without saying so."""
+    shown = {"EnableSageMakerMetricsTimeSeries": False, **spec["AlgorithmSpecification"]}
+    definitions = definitions_of(spec)
+    return {**shown, "MetricDefinitions": definitions} if definitions else shown
 
 
 def _taken(existing: Resource) -> InUse:

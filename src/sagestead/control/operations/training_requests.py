@@ -9,11 +9,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from sagestead.control.context import Context
+from sagestead.control.metric_reading import regex_fault
 from sagestead.control.operations.carried_out import refuse_others, refused
 from sagestead.control.operations.passing_roles import check_role
 from sagestead.domain.errors import Invalid
 from sagestead.domain.images import built_in_image
-from sagestead.domain.metrics import regex_fault
 from sagestead.domain.resources import Json
 from sagestead.domain.s3_uri import Location, locate
 
@@ -37,6 +37,7 @@ _JOB = frozenset(
         "DebugHookConfig",
         "ProfilerConfig",
         "Environment",
+        "RetryStrategy",
     }
 )
 _JOB_REMEDIES = MappingProxyType(
@@ -44,7 +45,6 @@ _JOB_REMEDIES = MappingProxyType(
         "VpcConfig": "jobs run on this machine, outside of any VPC; leave it out",
         "EnableNetworkIsolation": "set it to false; built-in algorithms open no connections",
         "EnableManagedSpotTraining": "nothing is cheaper than this machine; set it to false",
-        "RetryStrategy": "a lost process is started again in any case; leave it out",
         "TensorBoardOutputConfig": "write to /opt/ml/output/data or to the checkpoints instead",
     }
 )

@@ -14,6 +14,7 @@ from sagestead.control import artifacts, staging
 from sagestead.control.artifacts import Artifacts
 from sagestead.control.log_agent import LogAgent
 from sagestead.control.reconciler.errands import Errand, Errands
+from sagestead.control.reconciler.trials import Trials
 from sagestead.control.staging import Staging, write_marker
 from sagestead.domain.resources import Resource
 from sagestead.planning import steps
@@ -31,6 +32,7 @@ class Effects:
     artifacts: Artifacts
     agent: LogAgent
     errands: Errands
+    trials: Trials
     clock: Clock
 
     def carry_out(self, resource: Resource, step: Step) -> None:
@@ -100,6 +102,14 @@ class Effects:
         """Let requests go nowhere."""
         self.routes.withdraw(endpoint.key.account, endpoint.key.region, endpoint.key.name)
 
+    def launch_trial(self, job: Resource, step: steps.LaunchTrial) -> None:
+        """Create the training job of a trial."""
+        self.trials.launch(job, step)
+
+    def stop_trial(self, job: Resource, step: steps.StopTrial) -> None:
+        """Ask the training job of a trial to end."""
+        self.trials.stop(job, step)
+
     def _staging_failed(self, run_ids: Sequence[str]) -> Callable[[str], None]:
         def surrender(reason: str) -> None:
             staged = Staged(self.clock(), error=reason)
@@ -133,5 +143,7 @@ _BY_STEP: Mapping[type, Callable[[Effects, Resource, Any], None]] = MappingProxy
         steps.Forget: Effects.forget,
         steps.PublishRoute: Effects.publish,
         steps.WithdrawRoute: Effects.withdraw,
+        steps.LaunchTrial: Effects.launch_trial,
+        steps.StopTrial: Effects.stop_trial,
     }
 )

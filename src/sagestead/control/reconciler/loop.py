@@ -19,6 +19,7 @@ from sagestead.control.log_agent import LogAgent
 from sagestead.control.reconciler.effects import Effects
 from sagestead.control.reconciler.errands import TRIES, Errands, surrendered
 from sagestead.control.reconciler.observing import Observer
+from sagestead.control.reconciler.trials import Trials
 from sagestead.control.reconciler.turns import Turns
 from sagestead.control.staging import Staging
 from sagestead.domain import endpoint as endpoint_words
@@ -28,10 +29,12 @@ from sagestead.domain.runs import RunState
 from sagestead.planning import endpoint as endpoint_planning
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
+from sagestead.planning import tuning as tuning_planning
 from sagestead.planning.backoff import delay
 from sagestead.planning.programs import Programs
 from sagestead.planning.steps import Plan, shown
-from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Routes, Stale
+from sagestead.planning.trials import tuning_job_of
+from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Routes, Stale, Suggest
 
 LEASE_SECONDS = 10.0
 AT_ONCE = 8
@@ -50,6 +53,7 @@ _MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
     Kind.TRAINING_JOB: job_status.may_follow,
     Kind.TRANSFORM_JOB: job_status.may_follow,
+    Kind.TUNING_JOB: job_status.may_follow,
 }
 
 Sight = frozenset[tuple[str, str, int]]
@@ -74,6 +78,7 @@ class Reconciler:
         clock: seconds since the epoch.
         programs: algorithm name -> entry points.
         cores: how many cores the host has.
+        suggest: chooses what tuning jobs try.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is where everything comes together
@@ -86,6 +91,7 @@ class Reconciler:
         clock: Clock,
         programs: Programs,
         cores: int,
+        suggest: Suggest,
     ) -> None:
         self._resources = resources
         self._routes = routes
@@ -99,7 +105,10 @@ class Reconciler:
         self._observer = Observer(routes, engine, self._agent, self._errands, self._turns, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, logs, clock)
-        self._effects = Effects(engine, routes, staging, artifacts, self._agent, self._errands, clock)
+        self._trials = Trials(resources, logs, suggest, clock)
+        self._effects = Effects(
+            engine, routes, staging, artifacts, self._agent, self._errands, self._trials, clock
+        )
         self._mutex = threading.Lock()
         self._working: dict[Key, Resource | None] = {}
         self._watched: dict[str, _Watched] = {}
@@ -253,6 +262,8 @@ class Reconciler:
             return endpoint_planning.plan(resource, self._observer.endpoint(resource, runs, now), now)
         if resource.key.kind is Kind.TRAINING_JOB:
             return training_planning.plan(resource, self._observer.training(resource, runs), now)
+        if resource.key.kind is Kind.TUNING_JOB:
+            return tuning_planning.plan(resource, self._trials.observe(resource), now)
         return transform_planning.plan(resource, self._observer.transform(resource, runs), now)
 
     def _record(self, resource: Resource, plan: Plan, sight: Sight) -> None:
@@ -266,6 +277,9 @@ class Reconciler:
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
         change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
         self._note(self._resources.update(resource, change))
+        tuning_job = tuning_job_of(resource)
+        if tuning_job is not None and plan.status != resource.status:
+            self._poke(tuning_job)
         if plan.look_again is not None:
             self._note_due(plan.look_again)
         with self._mutex:
@@ -302,6 +316,8 @@ class Reconciler:
             return endpoint_planning.give_up(resource, reason, self._programs)
         if resource.key.kind is Kind.TRAINING_JOB:
             return training_planning.give_up(resource, reason, now)
+        if resource.key.kind is Kind.TUNING_JOB:
+            return tuning_planning.give_up(resource, reason, now)
         return transform_planning.give_up(resource, reason, now)
 
 
