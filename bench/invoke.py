@@ -3,10 +3,10 @@
 python bench/invoke.py [--quick] [--json FILE] [--only NAME]...
 
 The same models behind every server, the same rows in every request, every request different, ours signed
-anew for every measurement and verified. All servers run at once and are measured in turn, several times around,
-so that noise hits all alike. Answers are checked before every measurement and twenty times a second under load:
-ours byte for byte against XGBoost's own predictions, the others' to six decimals. A server that answers wrongly,
-or not with a 2xx, gets no figure. About ten minutes; two with --quick.
+anew for every measurement and verified. All servers run at once and are measured in turn, several times
+around, so that noise hits all alike. Answers are checked before every measurement and twenty times a second
+under load: ours byte for byte against XGBoost's own predictions, the others' to six decimals. A server that
+answers wrongly, or not with a 2xx, gets no figure. About ten minutes; two with --quick.
 """
 
 from __future__ import annotations
