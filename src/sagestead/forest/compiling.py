@@ -38,6 +38,7 @@ class Kernels:
     score: Callable[[Words, Floats, Floats, bool], bool]
     score_row: Callable[[bytes, Words], tuple[bool, float]]
     read_csv: Callable[[bytes], tuple[int, Floats]]
+    written: Callable[[Floats, bytes, bytes, bytes], NDArray[np.uint8]]
     read_libsvm: Callable[[bytes, bool, int], tuple[int, int, Floats, Floats, Columns, Columns]]
 
 
@@ -46,6 +47,7 @@ _ENTRIES = {
     "score_row": "csv_kernels",
     "read_csv": "csv_kernels",
     "read_libsvm": "libsvm_kernels",
+    "written": "printing_kernels",
 }
 _SOURCES = (
     "csv_kernels.py",
@@ -54,6 +56,7 @@ _SOURCES = (
     "libsvm_kernels.py",
     "machine.py",
     "number_kernels.py",
+    "printing_kernels.py",
     "transforms.py",
 )
 _COMPILING_SECONDS = 300

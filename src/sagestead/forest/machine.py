@@ -58,5 +58,18 @@ def _byte_at(_typing: Any, _address: Any) -> Any:  # noqa: ANN401 - Numba's own 
     return types.uintp(types.uintp), generate
 
 
+def _high_product(_typing: Any, _one: Any, _other: Any) -> Any:  # noqa: ANN401 - Numba's own types
+    """Return the upper 64 bits of the product of two words."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - the same
+        word = context.get_value_type(signature.return_type)
+        double = type(word)(2 * word.width)
+        one, other = (builder.zext(each, double) for each in arguments)
+        return builder.trunc(builder.lshr(builder.mul(one, other), double(word.width)), word)
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
 address_of: Any = intrinsic(_address_of)
 byte_at: Any = intrinsic(_byte_at)
+high_product: Any = intrinsic(_high_product)

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from sagestead.algorithms.xgboost import decoding
 from sagestead.algorithms.xgboost.decoding import Undecodable, decode
+from sagestead.algorithms.xgboost.equal_records import equal_dense_records
+from sagestead.algorithms.xgboost.recordio import Record, Tensor, frame, write_record
 from sagestead.domain.images import BuiltInImage
 from sagestead.forest import compiling
 
+RECORDS = "application/x-recordio-protobuf"
 NEW, OLD = BuiltInImage("xgboost", "3.0-5"), BuiltInImage("xgboost", "1.7-1")
 HALFWAY = [
     repr((float(np.float32(low)) + float(np.nextafter(np.float32(low), np.float32(np.inf)))) / 2)
@@ -203,3 +206,44 @@ def test_many_numbers() -> None:
         kept = values[np.abs(values) < 3.4e38]
         rows = kept[: len(kept) // 4 * 4].reshape(-1, 4).tolist()
         assert_alike("\n".join(",".join(map(repr, row)) for row in rows).encode(), "text/csv")
+
+
+FLOATS = st.floats(allow_nan=True, allow_infinity=False, width=32)
+
+
+@st.composite
+def record_bodies(draw: st.DrawFn) -> bytes:
+    width = draw(st.integers(0, 4))
+    kind = draw(st.sampled_from([np.float32, np.float32, np.float64, np.int32]))
+    extra = draw(st.sampled_from(["", "", "", "shape", "label", "other"]))
+    body = b""
+    for _ in range(draw(st.integers(1, 5))):
+        drawn = draw(st.lists(FLOATS, min_size=width, max_size=draw(st.sampled_from([width, width, 5]))))
+        numbers = np.nan_to_num(np.array(drawn, np.float64)).clip(-9, 9) if kind == np.int32 else drawn
+        tensor = Tensor(np.array(numbers, kind), None, (len(drawn),) if extra == "shape" else ())
+        label = {"values": Tensor(np.array([draw(FLOATS)], np.float32))} if extra == "label" else {}
+        other = {"other": tensor} if extra == "other" else {}
+        body += frame(write_record(Record({"values": tensor} | other, label)))
+    return body
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(record_bodies(), mutated(record_bodies())))
+def test_records(body: bytes) -> None:
+    if not body:
+        return
+    found = either(body, RECORDS, NEW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "equal_dense_records", lambda _: None)
+        expected = either(body, RECORDS, NEW)
+    assert found == expected if isinstance(expected, str) else bits(found) == bits(expected)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_equal_records_are_read_at_once(kind: type[np.generic]) -> None:
+    rows = np.random.default_rng(5).normal(size=(50, 41)).astype(kind)
+    body = b"".join(frame(write_record(Record({"values": Tensor(row)}))) for row in rows)
+    found = equal_dense_records(body)
+    assert found is not None
+    assert found.tobytes() == rows.astype(np.float32).tobytes()
+    assert equal_dense_records(body[:-4]) is None

@@ -19,6 +19,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from sagestead.algorithms.xgboost.equal_records import equal_dense_records
 from sagestead.algorithms.xgboost.formats import CONTENT_TYPES, Format
 from sagestead.algorithms.xgboost.recordio import MalformedRecord, Tensor, parse_record, read_recordio
 from sagestead.domain.images import BuiltInImage
@@ -92,8 +93,11 @@ def decode(body: bytes, content_type: str | None, image: BuiltInImage) -> Rows:
 
 def _plain(kind: Format, body: bytes, image: BuiltInImage) -> Matrix | None:
     """Return the finite rows of a body that a kernel reads, None of any other."""
+    if kind == "recordio-protobuf":
+        matrix = equal_dense_records(body)
+        return matrix if matrix is not None and np.isfinite(matrix).all() else None
     ready = kernels()
-    if ready is None or kind not in ("csv", "libsvm"):
+    if ready is None:
         return None
     if kind == "csv":
         rows, matrix = ready.read_csv(body)

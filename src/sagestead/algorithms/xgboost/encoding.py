@@ -1,7 +1,8 @@
 """Predictions to answers, in the shape that belongs to the image tag (spec: xgboost-builtin.md 6.2, 6.3).
 
-Rule: a float32 is widened to double and printed with the fewest digits that give it back (`repr`). Below
-1.2-2 the rows of a request stand in one line, joined by commas; from 1.2-2 on each has its own line.
+Rule: a float32 is widened to double and printed with the fewest digits that give it back (`repr`, whose text
+the kernel `written` has too, to the letter). Below 1.2-2 the rows of a request stand in one line, joined by
+commas; from 1.2-2 on each has its own line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagestead.domain.images import BuiltInImage
+from sagestead.forest.compiling import kernels
 
 CSV = "text/csv"
 JSON = "application/json"
@@ -25,6 +27,9 @@ _FAILED = PAGE.format(
     "The server encountered an internal error and was unable to complete your request. Either the server is "
     "overloaded or there is an error in the application.",
 )
+
+_FEW = 4
+"""So many numbers are printed sooner than a kernel is called."""
 
 Predictions = NDArray[np.float32]
 
@@ -62,24 +67,34 @@ def reads_accept(image: BuiltInImage) -> bool:
     return image.at_least("1.2-2")
 
 
-def encode(predictions: Predictions, accept: str, image: BuiltInImage, *, batch: bool) -> str:
+def encode(predictions: Predictions, accept: str, image: BuiltInImage, *, batch: bool) -> bytes:
     """Return the body for predictions of one number a row, or several; raise `NoEncoder`."""
-    values = predictions.tolist()
+    several = predictions.ndim > 1
+    rows = predictions.reshape(len(predictions), -1)
     if batch:
-        return "\n".join(map(str, values)) + "\n"
+        return _lines(rows, "[", ", ", "]\n") if several else _lines(rows, "", "", "\n")
     if not reads_accept(image):
-        return ",".join(map(str, values))
+        return (_lines(rows, "[", ", ", "],") if several else _lines(rows, "", "", ","))[:-1]
     if accept == CSV:
-        return "".join(f"{_line(value)}\n" for value in values)
-    if accept == JSON:
-        return json.dumps({"predictions": [{"score": value} for value in values]})
-    raise NoEncoder(_FAILED)
+        return _lines(rows, "", ",", "\n")
+    if accept != JSON:
+        raise NoEncoder(_FAILED)
+    if not np.isfinite(rows).all():  # JSON has other names for what is no number
+        return json.dumps({"predictions": [{"score": value} for value in predictions.tolist()]}).encode()
+    lines = _lines(rows, '{"score": [', ", ", "]}, ") if several else _lines(rows, '{"score": ', "", "}, ")
+    return b'{"predictions": [' + lines[:-2] + b"]}"
+
+
+def _lines(rows: Predictions, before: str, between: str, after: str) -> bytes:
+    """Return the text of rows: of each `before`, its numbers with `between` between them, and `after`."""
+    ready = kernels()
+    if ready is not None and rows.size > _FEW:
+        exact = np.ascontiguousarray(rows, np.float32)
+        return ready.written(exact, before.encode(), between.encode(), after.encode()).tobytes()
+    lines = (f"{before}{between.join(map(repr, row.tolist()))}{after}" for row in rows)
+    return "".join(lines).encode()
 
 
 def content_type(media: str) -> str:
     """Return the Content-Type header that the container's framework makes of a media type."""
     return f"{media}; charset=utf-8" if media.startswith("text/") else media
-
-
-def _line(value: float | list[float]) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -35,6 +35,9 @@ from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
 DEFAULT_MAX_CONTENT_LENGTH = 6 << 20
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _OLD_CAP = 20 << 20
+_CSV_TEXT = content_type(CSV)
+_CSV_TYPES = frozenset({CSV, "csv"})
+_CSV_ACCEPTS = frozenset({None, "", "*/*", CSV})
 _TEXT = "text/html; charset=utf-8"
 _TOO_LARGE = PAGE.format(
     413, "Request Entity Too Large", "The data value transmitted exceeds the capacity limit."
@@ -118,7 +121,7 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
 class XgboostModel:
     """A loaded model or ensemble behind one image tag. Several threads may invoke it at a time."""
 
-    __slots__ = ("_boosters", "_first", "_settings")
+    __slots__ = ("_after_one", "_boosters", "_first", "_settings")
 
     parallel = True
 
@@ -126,10 +129,15 @@ class XgboostModel:
         self._boosters = tuple(boosters)
         self._first = boosters[0]
         self._settings = settings
+        self._after_one = _after_one(settings) if len(boosters) == 1 else None
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request; see the module's rule."""
         settings = self._settings
+        if self._after_one is not None and _is_plain(invocation) and len(invocation.body) <= settings.limit:
+            prediction = self._first.scorer.score_row(invocation.body)
+            if prediction is not None:
+                return Answer(200, _CSV_TEXT, b"%r%s" % (prediction, self._after_one))
         if not invocation.body:
             return _answer(204, "")
         if len(invocation.body) > settings.limit:
@@ -161,8 +169,20 @@ class XgboostModel:
             selected = selectable.select(predictions, keys, of.objective, of.classes, image)
             body = selectable.encode(selected, keys, accept, batch=batch)
         else:
-            body = encode(predictions, accept, image, batch=batch).encode()
+            body = encode(predictions, accept, image, batch=batch)
         return Answer(200, content_type(accept), body)
+
+
+def _after_one(settings: Settings) -> bytes | None:
+    """Return what follows the number of one row in an answer of CSV; None when it is not told so simply."""
+    if settings.keys is not None or settings.accept != CSV:
+        return None
+    return b"\n" if settings.batch or reads_accept(settings.image) else b""
+
+
+def _is_plain(invocation: Invocation) -> bool:
+    """Whether CSV is sent and CSV is asked for, in so many words."""
+    return invocation.content_type in _CSV_TYPES and invocation.accept in _CSV_ACCEPTS
 
 
 def max_content_length(environment: Mapping[str, str], image: BuiltInImage) -> int:
