@@ -53,6 +53,26 @@ class Folder:
         """Files that clients are pointed to: the SageMaker SDK's configuration, the STS shim."""
         return self.root / "client"
 
+    @property
+    def tls(self) -> Path:
+        """The certificate authority of `up --tls` and the server's certificate; see service/authority.py."""
+        return self.root / "tls"
+
+    @property
+    def authority(self) -> Path:
+        """Key and certificate of the authority."""
+        return self.tls / "authority.pem"
+
+    @property
+    def bundle(self) -> Path:
+        """The authority's certificate, for clients to trust."""
+        return self.tls / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        """Key and certificate of the server."""
+        return self.tls / "server.pem"
+
 
 def data_folder(given: Path | None) -> Folder:
     """Return the data folder: the option, else `$SAGESTEAD_DATA`, else `~/.sagestead`."""
@@ -77,6 +97,7 @@ class Settings:
         drain_seconds: how long answers under way may take after SIGTERM.
         tls_cert: certificate chain file, with `tls_key`: HTTPS instead of HTTP.
         tls_key: private key file.
+        tls_ca: the authority that clients must trust; None when the certificate was not made by `up --tls`.
         hosting: how models without user code are served: by the front doors, or by a process an instance.
     """
 
@@ -90,6 +111,7 @@ class Settings:
     drain_seconds: float = 20.0
     tls_cert: str | None = None
     tls_key: str | None = None
+    tls_ca: str | None = None
     hosting: Literal["inline", "worker"] = "inline"
 
     @property
@@ -121,13 +143,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, as other commands find it. `started_at`: seconds since the epoch."""
+    """A running server, as other commands find it.
+
+    `started_at`: seconds since the epoch. `ca`: file of the authority that its clients must trust; None when
+    they know it already.
+    """
 
     pid: int
     url: str
     account: str
     region: str
     started_at: float
+    ca: str | None = None
 
     def write(self, folder: Folder) -> None:
         """Record the running server, whole or not at all."""

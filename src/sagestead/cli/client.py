@@ -18,6 +18,7 @@ def client(folder: Folder, server: Server, service: str) -> Any:  # noqa: ANN401
         service,
         region_name=server.region,
         endpoint_url=server.url,
+        verify=server.ca,
         aws_access_key_id=key.access_key_id,
         aws_secret_access_key=key.secret,
         config=Config(retries={"max_attempts": 0}, connect_timeout=3, read_timeout=10),

@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import typer
@@ -23,9 +25,22 @@ from sagestead.cli.client import client
 from sagestead.cli.terminal import DataOption, console, is_held
 from sagestead.settings import DEFAULT_PORT, Folder, Server, data_folder
 
-NEEDED = ("numpy", "scipy", "xgboost", "pyarrow", "sqlalchemy", "uvloop", "httptools", "botocore", "awscrt")
+NEEDED = (
+    "numpy",
+    "scipy",
+    "xgboost",
+    "pyarrow",
+    "sqlalchemy",
+    "uvloop",
+    "httptools",
+    "botocore",
+    "awscrt",
+    "cryptography",
+)
 LITTLE_DISK = 1 << 30
 CLOCK_LIMIT = 60.0
+FEW_DAYS = 14
+DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +55,7 @@ class Finding:
 def doctor(data: DataOption = None) -> None:
     """Check the installation, the data folder and the running server; exit with 1 if something is wrong."""
     folder = data_folder(data)
-    findings = [*installation(), *data_checks(folder), *server_checks(folder)]
+    findings = [*installation(), *data_checks(folder), *certificate_checks(folder), *server_checks(folder)]
     for finding in findings:
         mark = ("ok  ", "green") if finding.good else ("bad ", "red")
         console.print(Text.assemble(mark, f" {finding.what}"), soft_wrap=True)
@@ -97,6 +112,42 @@ def sockets(folder: Folder) -> Finding:
     return Finding(good=True, what="Unix sockets work there")
 
 
+def certificate_checks(folder: Folder) -> Iterator[Finding]:
+    """Check the certificate of the running server as a client does, and that its keys are private."""
+    server = Server.read(folder)
+    if server is None or not is_held(folder) or not server.url.startswith("https:"):
+        return
+    address = urlsplit(server.url)
+    host, renew = address.hostname or "", f"look into {folder.log} for why it was not renewed"
+    try:
+        with (
+            socket.create_connection((host, address.port or 443), timeout=3) as plain,
+            trust(server).wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            found = secured.getpeercert() or {}
+    except OSError as error:
+        remedy = f"export AWS_CA_BUNDLE={server.ca or 'the file of the authority that signed it'}"
+        yield Finding(
+            good=False, what=f"the certificate at {server.url} is not trusted: {error}", remedy=remedy
+        )
+        return
+    days = (ssl.cert_time_to_seconds(str(found["notAfter"])) - time.time()) / DAY
+    shown = [str(name[1]).replace("0:0:0:0:0:0:0:1", "::1") for name in found["subjectAltName"]]
+    remedy = renew if server.ca else "renew the files of --tls-cert and --tls-key; they are loaded at once"
+    yield Finding(
+        days > FEW_DAYS, f"the certificate of {', '.join(shown)} is good for {days:.0f} days", remedy
+    )
+    if server.ca is not None:
+        keys = [file for file in (folder.authority, folder.certificate) if file.is_file()]
+        private = all(file.stat().st_mode & 0o077 == 0 for file in keys)
+        yield Finding(private, "its keys are private", f"chmod 600 {folder.authority} {folder.certificate}")
+
+
+def trust(server: Server) -> ssl.SSLContext:
+    """Return what clients trust: the server's authority, else $AWS_CA_BUNDLE, else the system's."""
+    return ssl.create_default_context(cafile=server.ca or os.environ.get("AWS_CA_BUNDLE"))
+
+
 def server_checks(folder: Folder) -> Iterator[Finding]:
     """Check the running server: it answers, its clock agrees, a signed request passes."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only when it is needed: `up` starts faster
@@ -109,7 +160,7 @@ def server_checks(folder: Folder) -> Iterator[Finding]:
         return
     remedy = f"look into {folder.log}, then 'sagestead down' and 'sagestead up'"
     try:
-        with urlopen(f"{server.url}/-/health", timeout=3) as answer:  # noqa: S310 - our own address
+        with urlopen(f"{server.url}/-/health", timeout=3, context=trust(server)) as answer:  # noqa: S310 - our own address
             skew = abs(parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time())
     except (URLError, OSError) as error:
         yield Finding(good=False, what=f"the server at {server.url} does not answer: {error}", remedy=remedy)

@@ -92,8 +92,10 @@ def choose_key(folder: Folder, server: Server, wanted: str | None) -> Credential
 
 def variables(folder: Folder, server: Server, credential: Credential, region: str) -> dict[str, str]:
     """Return the variables that AWS's clients and SDKs read."""
+    trust = {} if server.ca is None else {"AWS_CA_BUNDLE": server.ca}
     return {
         "AWS_ENDPOINT_URL": server.url,
+        **trust,
         "AWS_ACCESS_KEY_ID": credential.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credential.secret,
         "AWS_REGION": region,

@@ -24,8 +24,11 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter an option
     front_doors: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
     account: Annotated[str, typer.Option(help="Account made at the first start.")] = DEFAULT_ACCOUNT,
     region: Annotated[str, typer.Option(help="Region that 'sagestead env' names.")] = DEFAULT_REGION,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain: serve HTTPS.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate.")] = None,
+    tls: Annotated[  # noqa: FBT002 - an option of the command line
+        bool, typer.Option("--tls", help="Serve HTTPS with a certificate made here; 'env' exports its CA.")
+    ] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Your own certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The private key of --tls-cert.")] = None,
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     if not re.fullmatch(r"\d{12}", account):
@@ -34,6 +37,8 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter an option
         refuse(f"--region {region!r} must look like 'us-east-1'.")
     if (tls_cert is None) != (tls_key is None):
         refuse("--tls-cert and --tls-key go together; give both or neither.")
+    if tls and tls_cert is not None:
+        refuse("--tls makes a certificate; give it alone, or --tls-cert with --tls-key.")
     for file in (tls_cert, tls_key):
         if file is not None and not file.is_file():
             refuse(f"The file {file} does not exist.")
@@ -45,8 +50,9 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter an option
         front_doors=front_doors,
         account=account,
         region=region,
-        tls_cert=str(tls_cert.absolute()) if tls_cert else None,
+        tls_cert=str(folder.certificate) if tls else str(tls_cert.absolute()) if tls_cert else None,
         tls_key=str(tls_key.absolute()) if tls_key else None,
+        tls_ca=str(folder.bundle) if tls else None,
     )
     _run(settings)
 

@@ -16,7 +16,7 @@ from sagestead.frontdoor.limits import Limits
 from sagestead.frontdoor.server import FrontDoor
 from sagestead.service import lifeline
 from sagestead.service.adapters import open_adapters
-from sagestead.service.tls import tls_context
+from sagestead.service.tls import Certificates
 from sagestead.service.wiring import build_gate
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.serving.table import RouteWatcher
@@ -36,10 +36,11 @@ async def serve(settings: Settings, name: str) -> None:
     lifeline.watch(lambda: os._exit(1))
     adapters = open_adapters(settings)
     watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time)
-    watching = asyncio.create_task(watcher.run())
+    certificates = Certificates(settings)
+    watching = asyncio.gather(watcher.run(), certificates.keep())
     gate = build_gate(settings, adapters, InvocationHandler(watcher), stopping.is_set)
     door = FrontDoor(gate, Limits(connections=connection_limit()))
-    await door.start(settings.host, settings.port, reuse_port=True, tls=tls_context(settings))
+    await door.start(settings.host, settings.port, reuse_port=True, tls=certificates.context)
     gc.collect()
     gc.freeze()
     sys.stdout.write("ready\n")

@@ -20,6 +20,7 @@ from dataclasses import replace
 from types import FrameType
 
 from sagestead.service.child import Child, end_all
+from sagestead.service.renewal import Renewal, Unusable
 from sagestead.settings import Server, Settings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Supervisor:
         self.settings = settings
         self.children: list[Child] = []
         self.stopping = False
+        self._renewal = Renewal(settings)
         self._lock: int | None = None
         self._lifeline: tuple[int, int] | None = None
         self._reserved: socket.socket | None = None
@@ -60,7 +62,8 @@ class Supervisor:
         """Take the data folder and reserve the port.
 
         Raises:
-            CannotStart: another instance uses the folder, the folder cannot be written, the port is taken.
+            CannotStart: another instance uses the folder, the folder cannot be written, the port is taken,
+                the certificate cannot be used.
         """
         self._take_folder()
         self.settings.folder.server.unlink(missing_ok=True)  # of a server that did not end in order
@@ -92,7 +95,10 @@ class Supervisor:
         from sagestead.service.tls import tls_context  # noqa: PLC0415 - starts without TLS are quicker
 
         try:
+            self._renewal.prepare(time.time())
             tls_context(self.settings)
+        except Unusable as reason:
+            raise CannotStart(str(reason)) from reason
         except OSError as error:
             raise CannotStart(
                 f"Certificate {self.settings.tls_cert} and key {self.settings.tls_key} cannot be used "
@@ -147,9 +153,10 @@ class Supervisor:
         for child in self.children:
             child.ready = True
         settings = self.settings
-        Server(os.getpid(), settings.url, settings.account, settings.region, time.time()).write(
-            settings.folder
+        server = Server(
+            os.getpid(), settings.url, settings.account, settings.region, time.time(), settings.tls_ca
         )
+        server.write(settings.folder)
         return True
 
     def _await(self, child: Child, word: bytes, deadline: float) -> bool:
@@ -178,11 +185,12 @@ class Supervisor:
         )
 
     def run(self) -> None:
-        """Replace children that end, until SIGTERM or SIGINT."""
+        """Replace children that end, and a certificate that is about to, until SIGTERM or SIGINT."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake[0], selectors.EVENT_READ)
             while not self.stopping:
                 pause = self._replace_dead()
+                self._renewal.look(time.time())
                 if selector.select(pause):
                     self._wake[0].recv(4096)
 
