@@ -33,6 +33,7 @@ THERE = {
     "EndpointConfigName": "config",
     "EndpointName": "pets",
     "TrainingJobName": "job",
+    "HyperParameterTuningJobName": "search",
     "RoleName": "Worker",
     "RoleArn": ROLE,
     "ExecutionRoleArn": ROLE,

@@ -15,6 +15,7 @@ from sagestead.control.operations import (
     tags,
     training_jobs,
     transform_jobs,
+    tuning_jobs,
 )
 from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Principal
@@ -42,6 +43,7 @@ TABLE: dict[str, Operation] = {
     **endpoints.OPERATIONS,
     **training_jobs.OPERATIONS,
     **transform_jobs.OPERATIONS,
+    **tuning_jobs.OPERATIONS,
     **tags.OPERATIONS,
     **monitoring.OPERATIONS,
 }
