@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -22,6 +22,12 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = DEFAULT_PORT,
     data: DataOption = None,
     front_doors: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
+    hosting: Annotated[
+        Literal["inline", "worker"],
+        typer.Option(
+            help="Who serves models without code of yours: the front doors, or a process an instance."
+        ),
+    ] = "inline",
     account: Annotated[str, typer.Option(help="Account made at the first start.")] = DEFAULT_ACCOUNT,
     region: Annotated[str, typer.Option(help="Region that 'sagestead env' names.")] = DEFAULT_REGION,
     tls: Annotated[  # noqa: FBT002 - an option of the command line
@@ -48,6 +54,7 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter an option
         host=host,
         port=port,
         front_doors=front_doors,
+        hosting=hosting,
         account=account,
         region=region,
         tls_cert=str(folder.certificate) if tls else str(tls_cert.absolute()) if tls_cert else None,

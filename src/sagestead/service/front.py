@@ -1,4 +1,8 @@
-"""A front door process: the socket, the gate, the route table."""
+"""A front door process: the socket, the gate, the routes and the models that it hosts itself.
+
+Rule: the event loop is kept waiting by nobody. Threads give the interpreter back within `SWITCH_SECONDS`, and
+what scores models is loaded in the background once the door is open.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
+from pathlib import Path
 
 import uvloop
 
@@ -18,13 +24,17 @@ from sagestead.service import lifeline
 from sagestead.service.adapters import open_adapters
 from sagestead.service.tls import Certificates
 from sagestead.service.wiring import build_gate
+from sagestead.serving.inline_host import give_way
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.serving.table import RouteWatcher
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
+from sagestead.worker.contract import InlineModel
 
 OTHER_FILES = 256
 """Files that a front door opens besides its clients' connections: blobs, the store, instances' sockets."""
+
+SWITCH_SECONDS = 0.0005
 
 
 async def serve(settings: Settings, name: str) -> None:
@@ -35,7 +45,7 @@ async def serve(settings: Settings, name: str) -> None:
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     lifeline.watch(lambda: os._exit(1))
     adapters = open_adapters(settings)
-    watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time)
+    watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time, open_model)
     certificates = Certificates(settings)
     watching = asyncio.gather(watcher.run(), certificates.keep())
     gate = build_gate(settings, adapters, InvocationHandler(watcher), stopping.is_set)
@@ -45,11 +55,28 @@ async def serve(settings: Settings, name: str) -> None:
     gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    threading.Thread(target=_warm, name="warming", daemon=True).start()
     await stopping.wait()
     await door.drain(settings.drain_seconds)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     watcher.leave()
+
+
+def open_model(prepared: Path) -> InlineModel:
+    """Open a prepared model (contract: worker.contract.Open); called on threads only."""
+    from sagestead.algorithms.xgboost.hosting import open_prepared  # noqa: PLC0415 - the door opens without it
+
+    return open_prepared(prepared)
+
+
+def _warm() -> None:
+    """Load what scores models, so that no request waits for it."""
+    give_way()
+    from sagestead.algorithms.xgboost import hosting  # noqa: F401, PLC0415 - what `open_model` needs, loaded here
+    from sagestead.forest import compiling  # noqa: PLC0415 - the door opens without it
+
+    compiling.warm()
 
 
 def connection_limit() -> int:
@@ -69,6 +96,7 @@ def main() -> None:
     start_logging(sys.argv[2], settings.folder.log)
     if not sys.stdin.readline():
         return
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(serve(settings, sys.argv[2]))
 
 

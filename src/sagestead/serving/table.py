@@ -25,11 +25,11 @@ from sagestead.serving.inline_host import InlineHost, Threads
 from sagestead.serving.worker_host import WorkerHost
 from sagestead.worker.contract import Answer, InlineModel, Invocation, ModelRefused, Open
 
-IDLE_POLL_SECONDS = 0.01
+IDLE_POLL_SECONDS = 0.04
 LIVELY_POLL_SECONDS = 0.002
-LIVELY_SECONDS = 0.25
-"""How long after anything was written the store is looked at more often: more is about to be written."""
-ACKNOWLEDGE_SECONDS = 0.5
+LIVELY_SECONDS = 0.5
+"""For how long, once anything was written, the store is looked at more often: more is about to be written."""
+ACKNOWLEDGE_SECONDS = 0.8
 PAUSE_AFTER_FAILURE = 0.5
 OPENING_SECONDS = 0.02
 """For how long at a time models are opened before the store is looked at again."""
