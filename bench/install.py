@@ -40,7 +40,7 @@ def install(name: str) -> str:
         return ""
     try:
         venv.create(PLACE / name, with_pip=True, symlinks=True)
-        command = [python(name), "-m", "pip", "install", "--quiet", "--requirement", requirements]
+        command = [str(python(name)), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)]
         ran = subprocess.run(  # noqa: S603 - our own words, no shell
             command, capture_output=True, text=True, check=False, timeout=LIMIT
         )

@@ -151,8 +151,8 @@ class Contest:
 
 def _deployed(name: str, server: Ours, forest: Forest) -> Contender:
     deployment = Deployment(server)
-    deployment.model(forest, instances=2)
-    deployment.create(forest.name, forest)
+    deployment.model(forest.name, forest.file().read_bytes(), instances=2)
+    deployment.create(forest.name, forest.name)
     deployment.wait(forest.name)
     return Contender(name, server.address, server, partial(server.exchanges, forest.name))
 

@@ -3,9 +3,8 @@
 python bench/limit.py [--seconds 2] [--json FILE]
 
 nginx's `return 200` and a bare uvloop server answer one-row requests as `invoke.py` sends them, without
-looking at them, with as many processes as there are cores; the bare kernel scores rows in memory by one thread
-and by one thread a core. No server that verifies, parses, scores and prints can be faster than the least of
-them.
+looking at them, with as many processes as there are cores; the bare kernel scores rows in memory by one
+thread and by one a core. No server that verifies, parses, scores and prints can be faster than the least.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from load import Exchange, LoadError, check, find_wrk, load, wait_until
 from machine import machine
 from model import COLUMNS, LARGE, SMALL, Floats, Forest, questions
 from report import Figures, Sample, figures
+from servers import Running, free_port
+
 from sagestead.forest import compiling
 from sagestead.forest.files import read
 from sagestead.forest.scoring import Scorer
-from servers import Running, free_port
 
 CONNECTIONS = (1, 8, 64)
 CORES = len(os.sched_getaffinity(0))

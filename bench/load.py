@@ -145,12 +145,12 @@ class _Checker:
 
 
 def wait_until(look: Callable[[], bool], what: str, limit: float) -> None:
-    """Look every 20 ms until it is so."""
+    """Look every 5 ms until it is so."""
     deadline = time.monotonic() + limit
     while not look():
         if time.monotonic() > deadline:
             raise LoadError(f"not within {limit:.0f} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def _connect(address: str) -> http.client.HTTPConnection:

@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from load import Exchange, LoadError, wait_until
-from model import Forest, Question
+from model import Question
 from servers import Running, free_port
 
 BUCKET = "bench"
@@ -51,6 +51,7 @@ class Ours(Running):
         words = ["up", "--port", str(self.port), "--data", str(self.data), "--front-doors", str(front_doors)]
         super().__init__(name, [sys.executable, "-m", "sagestead", *words, *options])
         self.variables: dict[str, str] = {}
+        self.ready_after = 0.0
 
     @property
     def address(self) -> str:
@@ -58,12 +59,14 @@ class Ours(Running):
         return f"127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
+        began = time.perf_counter()
         super().__enter__()
         try:
             wait_until(self._ready, "sagestead up", READY_LIMIT)
+            self.ready_after = time.perf_counter() - began
             self.variables = json.loads(_sagestead("env", "--shell", "json", "--data", str(self.data)))
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
@@ -118,27 +121,29 @@ class Deployment:
         self.s3 = self.server.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
 
-    def model(self, forest: Forest, instances: int = 1) -> None:
+    def model(self, name: str, file: bytes, instances: int = 1) -> None:
         """Upload a model file and create the model and an endpoint configuration of its name."""
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            archive.add(forest.file(), "xgboost-model")
-        key = f"{forest.name}/model.tar.gz"
+        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
+            member = tarfile.TarInfo("xgboost-model")
+            member.size = len(file)
+            archive.addfile(member, io.BytesIO(file))
+        key = f"{name}/model.tar.gz"
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=packed.getvalue())
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{key}"}
         role = self.server.variables["SAGEMAKER_ROLE_ARN"]
-        self.sagemaker.create_model(ModelName=forest.name, PrimaryContainer=container, ExecutionRoleArn=role)
+        self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role)
         variant = {
             "VariantName": "AllTraffic",
-            "ModelName": forest.name,
+            "ModelName": name,
             "InstanceType": "ml.m5.large",
             "InitialInstanceCount": instances,
         }
-        self.sagemaker.create_endpoint_config(EndpointConfigName=forest.name, ProductionVariants=[variant])
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
 
-    def create(self, endpoint: str, forest: Forest) -> None:
-        """Create an endpoint without waiting."""
-        self.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=forest.name)
+    def create(self, endpoint: str, model: str) -> None:
+        """Create an endpoint of a model without waiting."""
+        self.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=model)
 
     def wait(self, endpoint: str) -> None:
         """Return when an endpoint is in service."""
