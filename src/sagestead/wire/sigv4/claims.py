@@ -30,6 +30,9 @@ _UNSIGNED_MODES = frozenset({Mode.UNSIGNED.value, Mode.UNSIGNED_CHUNKS_TRAILER.v
 _NO_PAIRS: canonical.Pairs = []
 _LONGEST_HOST = 261
 
+_Signed = tuple[Signer, bytes, bytes, bytes | None]
+"""Who signed which headers, the signature, the time of signing, the session token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -96,8 +99,15 @@ def read_claim(request: Request, rules: Rules, now: float) -> Claim:
         raise unsupported(b"AWS")
     if version2:
         return _version2_claim(request, fields, pairs, (rules, now))
-    head = _Head(request, rules, now, fields, pairs, path)
-    return _presigned_claim(head) if authorization is None else _header_claim(head, authorization)
+    if authorization is None:
+        signed = _read_query(request, rules, now, pairs)
+    else:
+        signed = _read_header(authorization, request, rules, now, pairs)
+    try:
+        return _claim(request, rules, signed, path, pairs)
+    except Breach as breach:
+        breach.in_query = authorization is None
+        raise
 
 
 def _check_mechanism(authorization: bytes | None, pairs: canonical.Pairs) -> bool:
@@ -123,89 +133,71 @@ def _matches(host: bytes) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
-class _Head(NamedTuple):
-    request: Request
-    rules: Rules
-    now: float
-    fields: Mapping[bytes, bytes]
-    pairs: canonical.Pairs
-    path: bytes
-
-    def build(self, signer: Signer, signature: bytes, stamp: bytes, token: bytes | None) -> Claim:
-        scope = scope_of(signer.credential)
-        rules = self.rules
-        if rules.s3:
-            check_s3_region(scope, rules.region)
-        check_scope(scope, stamp, rules.signing_names)
-        payload, declared = self._payload()
-        pairs = [pair for pair in self.pairs if pair[0] != SIGNATURE] if self.pairs else _NO_PAIRS
-        parts = (self.request.method.encode(), self.path, canonical.canonical_query(pairs))
-        head = b"%b\n%b\n%b\n%b" % (*parts, signer.headers.block(self.fields))
-        return Claim(
-            scope.access_key_id,
-            token,
-            scope.region,
-            scope.service,
-            signature,
-            payload,
-            declared,
-            Version4(stamp, scope.line, head),
-        )
-
-    def _payload(self) -> tuple[Payload | None, bytes | None]:
-        declared = self.fields.get(b"x-amz-content-sha256")
-        if not self.rules.s3:
-            if declared in _UNSIGNED_MODES:
-                raise Breach(
-                    Fault.PAYLOAD,
-                    "x-amz-content-sha256 must be the SHA-256 of the body: this service signs it.",
-                )
-            return None, declared
-        presigned = b"authorization" not in self.fields
-        if presigned and declared is None:
-            declared = next((value for name, value in self.pairs if name == DIGEST), None)
-        unsigned = presigned and declared is None
-        payload = Payload(Mode.UNSIGNED, Mode.UNSIGNED.value) if unsigned else parse_payload(declared)
-        secure = self.request.secure or self.rules.unsigned_over_http
-        check_transport(payload, secure=secure, presigned=presigned)
-        return payload, None
-
-
-def _header_claim(head: _Head, authorization: bytes) -> Claim:
+def _read_header(
+    authorization: bytes, request: Request, rules: Rules, now: float, pairs: canonical.Pairs
+) -> _Signed:
     signer, signature = parse_authorization(authorization)
-    _check_signed(head, signer, in_query=False)
-    stamp = moments.header_stamp(head.fields)
-    moments.check_window(stamp, head.now, head.rules.skew)
-    if head.pairs and any(name.lower() == _TOKEN for name, _ in head.pairs):
+    fields = request.headers.joined
+    _check_signed(fields, rules, signer, in_query=False)
+    stamp = moments.header_stamp(fields)
+    moments.check_window(stamp, now, rules.skew)
+    if pairs and any(name.lower() == _TOKEN for name, _ in pairs):
         raise Breach(Fault.TOKEN)
-    return head.build(signer, signature, stamp, head.fields.get(_TOKEN))
+    return signer, signature, stamp, fields.get(_TOKEN)
 
 
-def _presigned_claim(head: _Head) -> Claim:
-    presigned = parse_presigned(head.pairs)
-    _check_signed(head, presigned.signer, in_query=True)
-    moments.check_not_ahead(presigned.stamp, head.now, head.rules.skew)
-    moments.check_expiry(presigned.stamp, presigned.lifetime, head.now)
-    if _TOKEN in head.fields:
+def _read_query(request: Request, rules: Rules, now: float, pairs: canonical.Pairs) -> _Signed:
+    presigned = parse_presigned(pairs)
+    fields = request.headers.joined
+    _check_signed(fields, rules, presigned.signer, in_query=True)
+    moments.check_not_ahead(presigned.stamp, now, rules.skew)
+    moments.check_expiry(presigned.stamp, presigned.lifetime, now)
+    if _TOKEN in fields:
         raise Breach(Fault.TOKEN)
-    try:
-        return head.build(presigned.signer, presigned.signature, presigned.stamp, presigned.token)
-    except Breach as breach:
-        breach.in_query = True
-        raise
+    return presigned.signer, presigned.signature, presigned.stamp, presigned.token
 
 
-def _check_signed(head: _Head, signer: Signer, *, in_query: bool) -> None:
+def _check_signed(fields: Mapping[bytes, bytes], rules: Rules, signer: Signer, *, in_query: bool) -> None:
     """Every header that decides what a request means must be among the signed ones."""
     names = signer.headers.names
-    if head.rules.s3:
-        unsigned = [name.decode() for name in head.fields if name.startswith(b"x-amz-") and name not in names]
+    if rules.s3:
+        unsigned = [name.decode() for name in fields if name.startswith(b"x-amz-") and name not in names]
         if unsigned:
             details = {"HeadersNotSigned": ", ".join(unsigned)}
             raise Breach(Fault.UNSIGNED_HEADERS, details=details, in_query=in_query)
-    elif b"x-amz-target" in head.fields and b"x-amz-target" not in names:
+    elif b"x-amz-target" in fields and b"x-amz-target" not in names:
         sentence = "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization."
         raise Breach(Fault.UNSIGNED_HEADERS, sentence, in_query=in_query)
+
+
+def _claim(request: Request, rules: Rules, signed: _Signed, path: bytes, pairs: canonical.Pairs) -> Claim:
+    signer, signature, stamp, token = signed
+    scope = scope_of(signer.credential)
+    if rules.s3:
+        check_s3_region(scope, rules.region)
+    check_scope(scope, stamp, rules.signing_names)
+    fields = request.headers.joined
+    declared = fields.get(b"x-amz-content-sha256")
+    payload = None
+    if rules.s3:
+        payload, declared = _payload(request, rules, declared, pairs), None
+    elif declared in _UNSIGNED_MODES:
+        sentence = "x-amz-content-sha256 must be the SHA-256 of the body: this service signs it."
+        raise Breach(Fault.PAYLOAD, sentence)
+    query = canonical.canonical_query([pair for pair in pairs if pair[0] != SIGNATURE]) if pairs else b""
+    head = b"%b\n%b\n%b\n%b" % (request.method.encode(), path, query, signer.headers.block(fields))
+    proof = Version4(stamp, scope.line, head)
+    return Claim(scope.access_key_id, token, scope.region, scope.service, signature, payload, declared, proof)
+
+
+def _payload(request: Request, rules: Rules, declared: bytes | None, pairs: canonical.Pairs) -> Payload:
+    presigned = b"authorization" not in request.headers.joined
+    if presigned and declared is None:
+        declared = next((value for name, value in pairs if name == DIGEST), None)
+    unsigned = presigned and declared is None
+    payload = Payload(Mode.UNSIGNED, Mode.UNSIGNED.value) if unsigned else parse_payload(declared)
+    check_transport(payload, secure=request.secure or rules.unsigned_over_http, presigned=presigned)
+    return payload
 
 
 def _version2_claim(
