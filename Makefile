@@ -9,7 +9,7 @@ AWSCLI := .venvs/awscli
 R := .venvs/sagemaker-r
 RPYTHON := $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 
-.PHONY: setup test check demo compat compatibility clean
+.PHONY: setup test check demo compat compatibility bench clean
 
 setup: .venv/.complete
 
@@ -39,6 +39,13 @@ compat: setup $(SDK2)/.complete $(SDK3)/.complete $(AWSCLI)/.complete $(if $(she
 compatibility: setup
 	$(BIN)/python -m sagestead.control.compatibility
 
+# Short measurements; needs wrk. bench/README.md has the long ones.
+bench: setup
+	mkdir -p .bench/results
+	$(BIN)/python bench/limit.py --seconds 1 --json .bench/results/limit.json
+	$(BIN)/python bench/start.py --quick --json .bench/results/start.json
+	$(BIN)/python bench/invoke.py --quick --json .bench/results/invoke.json
+
 $(SDK2)/.complete: Makefile
 	$(PYTHON) -m venv $(SDK2)
 	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'numpy<2' 'pandas<3'
@@ -60,4 +67,4 @@ $(R)/.complete: Makefile
 	@touch $@
 
 clean:
-	rm -rf .venv .venvs
+	rm -rf .venv .venvs .bench

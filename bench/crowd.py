@@ -44,7 +44,7 @@ class Crowd:
         return json.dumps(document).encode()
 
     def grow(self, wanted: int) -> dict[str, float]:
-        """Create endpoints up to a number and wait until all serve; return seconds, and milliseconds an endpoint."""
+        """Create endpoints up to a number and wait until all serve; return how long it took."""
         began, hundreds = time.perf_counter(), []
         while self.count < wanted:
             step = time.perf_counter()
