@@ -29,7 +29,7 @@ from sagestead.domain.tuning import Observation, Question, Strategy
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-ATTEMPTS = 20
+ATTEMPTS = 6
 """So often a point is drawn anew that was tried before."""
 
 ENUMERABLE = 10_000

@@ -146,6 +146,7 @@ def _going_on(detail: Json, look: _Look) -> Plan:
             asked = question(look.search, look.trials, look.seen.inherited, number, pending)
             steps.append(LaunchTrial(number, pending, asked))
             under_way.append(number)
+            detail |= _counted(detail)
         detail["_launched"] = number
     steps += [StopTrial(trial.name) for trial in _not_worth_it(look)]
     number = detail.get("_launched", 0) + 1
@@ -155,6 +156,15 @@ def _going_on(detail: Json, look: _Look) -> Plan:
         return Plan(tuple(steps), look.job.status, detail, look.now)
     pause = CURVE_SECONDS if stops_early(look.job) else LOOK_SECONDS
     return Plan(tuple(steps), look.job.status, detail, min(look.now + pause, _deadline(look.job)))
+
+
+def _counted(detail: Json) -> Json:
+    """Return the counters with the trial that is being launched."""
+    statuses, objectives = detail["TrainingJobStatusCounters"], detail["ObjectiveStatusCounters"]
+    return {
+        "TrainingJobStatusCounters": {**statuses, "InProgress": statuses["InProgress"] + 1},
+        "ObjectiveStatusCounters": {**objectives, "Pending": objectives["Pending"] + 1},
+    }
 
 
 def _not_worth_it(look: _Look) -> Iterator[Trial]:

@@ -222,8 +222,6 @@ def _with_budget(config: Json, definitions: list[Json]) -> Json:
 def _check_limits(config: Json, spaces: list[Space]) -> None:
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     parallel, total = limits["MaxParallelTrainingJobs"], limits.get("MaxNumberOfTrainingJobs")
-    if config.get("RandomSeed", 0) < 0:
-        raise Invalid(f"RandomSeed {config['RandomSeed']} is negative; give 0 or more.")
     most = MOST_RANDOM_JOBS if strategy == Strategy.RANDOM else MOST_JOBS
     for member, value, limit in (
         ("MaxParallelTrainingJobs", parallel, MOST_PARALLEL),
