@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagestead.domain.transform import TransformObject, TransformTask
 from sagestead.worker.contract import Answer, Invocation
 from sagestead.worker.transform import transform
 from sagestead.worker.transform.bad_records import find_bad
-from sagestead.worker.transform.reading import Division, Payload, Unreadable, opened, portions
+from sagestead.worker.transform.payloads import Division, Payload, Unreadable
+from sagestead.worker.transform.reading import Source, opened, portions
 
 LINES = st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"").strip(b"\r")), max_size=40)
 MAGIC = 0xCED7230A
@@ -43,6 +45,56 @@ def test_lines_stay_whole_and_in_order(
         assert payload.body.count(b"\n") + 1 == payload.count
         assert len(payload.body) <= target or payload.count == 1
         assert payload.count == 1 or not single
+
+
+@given(LINES, st.integers(1, 60), st.integers(1, 60), st.booleans())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_plain_file_gives_the_same_payloads_as_a_stream(
+    tmp_path: Path,
+    lines: list[bytes],
+    target: int,
+    more: int,
+    ends: bool,  # noqa: FBT001 - hypothesis passes it
+) -> None:
+    content = b"\n".join(lines) + (b"\n" if ends else b"")
+    division = Division("Line", single=False, target=target, limit=target + more)
+    (tmp_path / "object").write_bytes(content)
+
+    def seen(source: Source) -> list[tuple[bytes, int, int]] | tuple[str, int]:
+        try:
+            found = [payload for portion in portions(source, division) for payload in portion]
+            return [(payload.body, payload.first, payload.count) for payload in found]
+        except Unreadable as error:
+            return str(error), error.record
+
+    with opened(tmp_path / "object", "None") as file:
+        assert seen(file) == seen(io.BytesIO(content))
+
+
+def test_newlines_far_apart_are_found_in_a_plain_file(tmp_path: Path) -> None:
+    content = b"a" * 300_000 + b"\n" + b"b" * 200_000 + b"\nc\n" + b"d" * 150_000 + b"\n\n"
+    (tmp_path / "object").write_bytes(content)
+    with opened(tmp_path / "object", "None") as file:
+        found = [
+            payload
+            for portion in portions(file, Division("Line", single=False, target=210_000, limit=400_000))
+            for payload in portion
+        ]
+        assert [(payload.body[:2], len(payload.body), payload.first, payload.count) for payload in found] == [
+            (b"aa", 300_000, 1, 1),
+            (b"bb", 200_002, 2, 2),
+            (b"dd", 150_000, 4, 1),
+        ]
+
+
+def test_an_object_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "object").write_bytes(b"1\n" * 1000)
+    with opened(tmp_path / "object", "None") as file:
+        first, second, *_ = portions(file, Division("Line", single=False, target=100, limit=100))
+        os.truncate(tmp_path / "object", 120)
+        assert next(iter(first)).first == 1
+        with pytest.raises(Unreadable, match="shorter"):
+            list(second)
 
 
 def recordio(content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from sagestead.domain.transform import TransformTask
 from sagestead.worker.contract import Answer, Invocation, Model
 from sagestead.worker.transform.bad_records import find_bad
 from sagestead.worker.transform.joining import Joining, Unjoinable
-from sagestead.worker.transform.reading import Payload, Portion
+from sagestead.worker.transform.payloads import Payload, Portion
 
 MOST_BAD = 10
 _CAUSE = 300

@@ -11,7 +11,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -21,11 +21,11 @@ from sagestead.domain.transform import BadRecord, TransformObject, TransformResu
 from sagestead.worker.contract import Model
 from sagestead.worker.transform.asking import MOST_BAD, Asking, Outcome, Refused
 from sagestead.worker.transform.joining import joining_of
-from sagestead.worker.transform.reading import HARD_LIMIT, Division, Portion, Unreadable, opened, portions
+from sagestead.worker.transform.payloads import HARD_LIMIT, Division, Portion, Unreadable
+from sagestead.worker.transform.reading import opened, portions
 
 _MIB = 1 << 20
 _CONTAINER_LIMIT = 6 * _MIB
-_THREADS = 4  # reading and writing numbers holds the interpreter: more threads only wait for each other
 _REASON = 1024
 _POSITIVE = re.compile(r"[1-9][0-9]{0,17}")
 _LOGGED = 4096
@@ -95,7 +95,7 @@ def transform(  # noqa: PLR0913, PLR0917 - the task, what it works on, and its w
         return TransformResult(
             [], [each.source for each in task.objects], [], f"ClientError: {error.sentence}"
         )
-    threads = min(settings.concurrent, _THREADS) if getattr(model, "parallel", False) else 1
+    threads = os.cpu_count() or 1 if getattr(model, "parallel", False) else 1
     for each in task.objects:
         job.run(each, asking, threads)
     return job.result()
@@ -206,3 +206,4 @@ class _Pool:
         finally:
             for future in pending:
                 future.cancel()
+            wait(pending)  # the object is open until nobody reads it

@@ -7,6 +7,7 @@ of one payload, whatever the size of the object. How the bytes arrive makes no d
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,26 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from sagestead.domain.transform import SplitType
-
-HARD_LIMIT = 100 << 20
-"""Largest record when the payload is unlimited: a request is held in memory."""
+from sagestead.worker.transform.payloads import Counted, Division, Portion, Unreadable, too_large
+from sagestead.worker.transform.stretches import stretches
 
 _PORTION = 256
 _SMALL = 1 << 16
 _MAGIC = 0xCED7230A
-
-
-class Unreadable(Exception):  # noqa: N818 - it says what is wrong with the object
-    """The object cannot be divided into payloads.
-
-    Attributes:
-        record: number of the record, from 1; 0: the whole object.
-    """
-
-    def __init__(self, sentence: str, record: int = 0) -> None:
-        super().__init__(sentence)
-        self.record = record
 
 
 class Source(Protocol):
@@ -43,36 +30,6 @@ class Source(Protocol):
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Division:
-    """How an object is divided.
-
-    Attributes:
-        split: SplitType of the request.
-        single: one record a payload (BatchStrategy SingleRecord).
-        target: payloads of several records have at most so many bytes.
-        limit: a record has at most so many bytes.
-    """
-
-    split: SplitType
-    single: bool
-    target: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """The body of one request: records `first` (from 1) to `first + count - 1`."""
-
-    body: bytes
-    first: int
-    count: int
-
-
-Portion = list[Payload]
-"""Payloads that are worked on together, one after the other."""
 
 
 @contextmanager
@@ -90,9 +47,11 @@ def opened(path: Path, compression: Literal["None", "Gzip"]) -> Iterator[Source]
 
 
 def portions(source: Source, division: Division) -> Iterator[Portion]:
-    """Yield the portions of an object in order; raise `Unreadable`."""
+    """Yield the portions of an object in order, to be used while it is open; raise `Unreadable`."""
     if division.split == "None":
         yield from _whole(source, division)
+    elif division.split == "Line" and not division.single and isinstance(source, io.BufferedReader):
+        yield from stretches(source.fileno(), division)
     elif division.split == "Line":
         yield from _lines(source, division)
     else:
@@ -103,9 +62,9 @@ def portions(source: Source, division: Division) -> Iterator[Portion]:
 def _whole(source: Source, division: Division) -> Iterator[Portion]:
     body = source.read(division.limit + 1)
     if len(body) > division.limit:
-        raise _too_large(0, division)
+        raise too_large(0, division)
     if body:
-        yield [Payload(body, 1, 1)]
+        yield [Counted(body, 1, 1)]
 
 
 def _lines(source: Source, division: Division) -> Iterator[Portion]:
@@ -118,9 +77,9 @@ def _lines(source: Source, division: Division) -> Iterator[Portion]:
             lines = block.split(b"\n")
             for start in range(0, count, _PORTION):
                 part = lines[start : start + _PORTION]
-                yield [Payload(line, first + start + place, 1) for place, line in enumerate(part)]
+                yield [Counted(line, first + start + place, 1) for place, line in enumerate(part)]
         else:
-            yield [Payload(block, first, count)]
+            yield [Counted(block, first, count)]
         first += count
 
 
@@ -145,7 +104,7 @@ def _blocks(source: Source, target: int, division: Division) -> Iterator[bytes]:
             fill(division.limit + 1)
             cut = rest.find(b"\n", 0, division.limit + 1)
             if cut < 0 and len(rest) > division.limit:
-                raise _too_large(line, division)
+                raise too_large(line, division)
             cut = len(rest) if cut < 0 else cut
         block, rest = rest[:cut], rest[cut + 1 :]
         yield block
@@ -233,13 +192,7 @@ def _framed(frames: Iterator[_Frame], division: Division) -> Iterator[Portion]:
         yield _portion(held, first, division)
 
 
-def _portion(bodies: list[bytes], first: int, division: Division) -> Portion:
+def _portion(bodies: list[bytes], first: int, division: Division) -> list[Counted]:
     if division.single:
-        return [Payload(body, first + place, 1) for place, body in enumerate(bodies)]
-    return [Payload(b"".join(bodies), first, len(bodies))]
-
-
-def _too_large(record: int, division: Division) -> Unreadable:
-    return Unreadable(
-        f"Too much data for max payload size: a record has more than {division.limit} bytes.", record
-    )
+        return [Counted(body, first + place, 1) for place, body in enumerate(bodies)]
+    return [Counted(b"".join(bodies), first, len(bodies))]
