@@ -70,7 +70,9 @@ class Connection(asyncio.Protocol):
         self._trickle = 0
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
-        self._framing = 0
+        self._framing = 0  # bytes of a head, or of the framing of a body, whose end did not come yet
+        self._read = 0  # bytes of this read
+        self._around = 0  # bytes of all reads that hold a piece of this head
 
     # -- the socket
 
@@ -101,9 +103,10 @@ class Connection(asyncio.Protocol):
         """Feed the parser; a request that it refuses is answered and the connection closed."""
         if self.broken:
             return
-        size = len(data)
+        size = self._read = len(data)
         self._trickle += size
         self._framing += size
+        self._around += size
         if self.arriving is None or self._trickle >= self.limits.trickle:
             self._trickle = 0
             self.progress_at = self.door.clock()
@@ -147,7 +150,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Start a request."""
         self.in_head = True
-        self._target, self._framing = b"", 0
+        self._target, self._framing, self._around = b"", 0, self._read
         self.head_since = self.door.clock()
 
     def on_url(self, url: bytes) -> None:
@@ -161,10 +164,11 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Check the head and hand the request over; its body follows."""
         self.in_head = False
-        self._framing = 0
         fields, self._fields = self._fields, []
         limits, target = self.limits, self._target
-        check_fields(fields, limits, target)
+        if self._around > limits.head or len(fields) > limits.fields:
+            check_fields(fields, limits, len(target))
+        self._framing = 0
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
             raise refuse("Only HTTP/1.1 is spoken here.")
         headers = Headers(fields)
@@ -172,7 +176,7 @@ class Connection(asyncio.Protocol):
         check_host(headers)
         method = self.parser.get_method().decode("latin-1")
         length = body_length(headers, method)
-        expects = "expect" in headers and (headers.get("expect") or "").lower() == "100-continue"
+        expects = headers.joined.get(b"expect", b"").lower() == b"100-continue"
         body = InboundBody(self._flow, self._continue if expects else _nothing)
         path, _, query = target.partition(b"?")
         request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id())
@@ -199,7 +203,7 @@ class Connection(asyncio.Protocol):
         self._framing = 0
         if self._fields:
             trailers, self._fields = self._fields, []
-            check_fields(trailers, self.limits)
+            check_fields(trailers, self.limits, 0)
         if self.arriving is not None:
             self.arriving.finish()
             self.arriving = None
@@ -270,11 +274,11 @@ class Connection(asyncio.Protocol):
     def _take(self, exchange: Exchange, answer: Response | Awaitable[Response]) -> None:
         """Write an answer that is here; else wait for it with as little as it takes."""
         request, body, keep = exchange
-        if isinstance(answer, Pending):
+        if isinstance(answer, Response) and body.complete and isinstance(answer.body, bytes):
+            self._reply(request, answer, answer.body, keep=keep)
+        elif isinstance(answer, Pending):
             self.answering = answer.source
             answer.source.add_done_callback(partial(self._settle, exchange, answer))
-        elif isinstance(answer, Response) and isinstance(answer.body, bytes) and body.complete:
-            self._reply(request, answer, answer.body, keep=keep)
         else:
             self.answering = self.door.loop.create_task(self._serve(exchange, answer))
 

@@ -58,7 +58,7 @@ def _service(credential: bytes) -> str | None:
 
 def has_target(request: Request) -> bool:
     """True when the request names an operation in X-Amz-Target."""
-    return "x-amz-target" in request.headers
+    return b"x-amz-target" in request.headers.joined
 
 
 def by_target(prefix: str) -> Matcher:

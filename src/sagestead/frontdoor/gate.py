@@ -93,18 +93,16 @@ class Gate:
             healthy = Response(200, [("Content-Type", "application/json")], b'{"status":"ok"}')
             return _named(healthy, request, "json")
         service, rules = self._choose(request)
-        visit = _Visit(request, service.name, rules.protocol)
         try:
             call = None if rules.s3 else self._admit_at_once(request, rules)
-            if call is None:
-                share = Share(self._room)
-                return visit.wait(self._pass(request, service, rules, share), share)
-            answer = service.handler(call)
+            answer = None if call is None else service.handler(call)
         except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
-            return visit.refused(error)
+            return _Visit(request, service.name, rules.protocol).refused(error)
         if isinstance(answer, Response):
             return _named(answer, request, rules.protocol)
-        share = Share(self._room)
+        visit, share = _Visit(request, service.name, rules.protocol), Share(self._room)
+        if call is None or answer is None:
+            return visit.wait(self._pass(request, service, rules, share), share)
         share.take(call.length or 0)
         if isinstance(answer, Pending):
             answer.finish = partial(visit.end, answer.finish, share)

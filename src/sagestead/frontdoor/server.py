@@ -120,19 +120,20 @@ class FrontDoor:
 
 
 class RequestIds:
-    """Version 4 UUIDs cut from a pool of random bytes: a system call every few hundred ids."""
+    """Version 4 UUIDs: their first half is random and drawn now and then, their last digits count."""
 
-    __slots__ = ("_at", "_pool")
+    __slots__ = ("_beginning", "_end", "_next")
 
     def __init__(self) -> None:
-        self._pool = ""
-        self._at = 0
+        self._beginning = ""
+        self._next = self._end = 0
 
     def take(self) -> str:
         """Return the next id."""
-        if self._at >= len(self._pool):
-            self._pool = os.urandom(8192).hex()
-            self._at = 0
-        h = self._pool[self._at : self._at + 32]
-        self._at += 32
-        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
+        if self._next == self._end:
+            h = os.urandom(16).hex()
+            self._beginning = f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:28]}"
+            self._next, self._end = 0, 0x10000
+        number = self._next
+        self._next = number + 1
+        return f"{self._beginning}{number:04x}"

@@ -71,12 +71,23 @@ def read_asked(request: Request, body: bytes) -> Asked:
         Refusal: the path and method are no operation that is served here, AWS's sentence about all
             constraints that fail, or a header that is not carried out.
     """
-    fields = [
-        field for field in request.headers.items() if field[0] in HEADERS or field[0].startswith(_PREFIX)
-    ]
-    if len(body) > _SURELY_SHORT:
-        return _read(request.method, request.raw_path, tuple(fields), body)
-    return _remembered(request.method, request.raw_path, tuple(fields))
+    headers = request.headers
+    fields = headers.items()
+    if len(body) > _SURELY_SHORT or len(fields) != len(headers.joined):
+        return _read(request.method, request.raw_path, tuple(filter(_is_read, fields)), body)
+    joined = headers.joined
+    names = _read_names(tuple(joined))
+    return _remembered(request.method, request.raw_path, tuple([(name, joined[name]) for name in names]))
+
+
+def _is_read(field: tuple[bytes, bytes]) -> bool:
+    return field[0] in HEADERS or field[0].startswith(_PREFIX)
+
+
+@lru_cache(maxsize=256)
+def _read_names(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return which of the names of a request's fields are read."""
+    return tuple(name for name in names if name in HEADERS or name.startswith(_PREFIX))
 
 
 def _read(method: str, path: bytes, fields: Fields, body: bytes = b"") -> Asked:
