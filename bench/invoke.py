@@ -31,7 +31,7 @@ from model import LARGE, SMALL, Forest, Question, questions
 from ours import Deployment, Ours, has_option
 from report import OURS, WORKER, Cell, Figures, Sample, Target, figures, table, targets, verdicts
 from rivals import RIVALS, Rival
-from servers import Running, idle_share
+from servers import Running, end_in_order, idle_share
 
 CHECKED_BEFORE = 8
 SECONDS = 1
@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=labels, metavar="NAME", help=", ".join(labels))
     options = parser.parse_args()
     find_wrk()
+    end_in_order()
     names = options.only or list(labels)
     contest = Contest(names, 1 if options.quick else ROUNDS)
     _say("installing what is missing of the servers to compare with")

@@ -27,7 +27,7 @@ from load import Exchange, LoadError, check, find_wrk, load, wait_until
 from machine import machine
 from model import COLUMNS, LARGE, SMALL, Floats, Forest, questions
 from report import Figures, Sample, figures
-from servers import Running, free_port
+from servers import Running, end_in_order, free_port
 
 from sagestead.forest import compiling
 from sagestead.forest.files import read
@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     options = parser.parse_args()
     find_wrk()
+    end_in_order()
     report: dict[str, Any] = {"machine": machine(), "servers": {}, "failed": {}, "kernel": {}}
     compare(report, options.seconds)
     score(report, options.seconds)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,16 @@ from model import CACHE
 
 TICKS = os.sysconf("SC_CLK_TCK")
 GRACE = 10.0
+PARENT, SESSION, TIMES, BIRTH = 1, 3, slice(11, 15), 19
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, so that it ends every server that it has started."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def free_port() -> int:
@@ -55,6 +66,7 @@ class Running:
     folder: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     _log: IO[bytes] | None = None
+    _births: dict[int, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         self._log = self.log.open("wb")
@@ -71,14 +83,12 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None:
-            births = {pid: _fields(pid)[19] for pid in self.pids()}
-            with suppress(ProcessLookupError):
-                self.process.terminate()
+            self.dismiss()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(GRACE)
-            for pid, birth in births.items():
-                with suppress(ProcessLookupError, OSError, IndexError):
-                    if _fields(pid)[19] == birth:
+            for pid, birth in (self._births | self._alive()).items():
+                with suppress(OSError, IndexError):
+                    if _fields(pid)[BIRTH] == birth:
                         os.kill(pid, signal.SIGKILL)
             self.process.wait(GRACE)
         if self._log is not None:
@@ -94,7 +104,16 @@ class Running:
     def dismiss(self) -> None:
         """Ask the server to end without waiting for it, so that several end at once."""
         if self.process is not None:
+            self._births |= self._alive()
             self.process.terminate()
+
+    def _alive(self) -> dict[int, str]:
+        """Return the tree's processes with the moment of their birth, so that no later namesake is killed."""
+        found = {}
+        for pid in self.pids():
+            with suppress(OSError, IndexError):
+                found[pid] = _fields(pid)[BIRTH]
+        return found
 
     def alive(self) -> None:
         """Raise when the server has ended, with its last words."""
@@ -106,24 +125,27 @@ class Running:
         )
 
     def pids(self) -> list[int]:
-        """Return the tree's processes, the root first."""
+        """Return the living processes of the tree, and of the session, which orphans keep."""
         if self.process is None:
             return []
         children: dict[int, list[int]] = {}
+        found = []
         for pid in _everyone():
-            with suppress(OSError, IndexError, ValueError):
-                children.setdefault(int(_fields(pid)[1]), []).append(pid)
-        found = [self.process.pid]
+            with suppress(OSError, IndexError):
+                fields = _fields(pid)
+                children.setdefault(int(fields[PARENT]), []).append(pid)
+                if int(fields[SESSION]) == self.process.pid:
+                    found.append(pid)
         for pid in found:
-            found.extend(children.get(pid, ()))
-        return [pid for pid in found if Path(f"/proc/{pid}/stat").exists()]
+            found.extend(child for child in children.get(pid, ()) if child not in found)
+        return found
 
     def cpu(self) -> float:
         """Return processor seconds that the tree has used, ended and awaited children included."""
         used = 0
         for pid in self.pids():
             with suppress(OSError, IndexError):
-                used += sum(map(int, _fields(pid)[11:15]))
+                used += sum(map(int, _fields(pid)[TIMES]))
         return used / TICKS
 
     def memory(self) -> Memory:
@@ -161,5 +183,5 @@ def _everyone() -> list[int]:
 
 
 def _fields(pid: int) -> list[str]:
-    """Return the fields of a process's status line from its state on: parent 1, times 11-14, birth 19."""
+    """Return the fields of a process's status line from its state on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

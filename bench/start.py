@@ -27,7 +27,7 @@ from load import LoadError, find_wrk
 from machine import machine
 from model import SMALL, questions
 from ours import Deployment, Ours, has_option
-from servers import memory_of
+from servers import end_in_order, memory_of
 
 HOSTINGS: dict[str, tuple[str, ...]] = {"inline": (), "worker": ("--hosting", "worker")}
 IDLE, ACTIVE = 1_000, 200
@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     options = parser.parse_args()
     find_wrk()
+    end_in_order()
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     report = {"machine": machine()} | measure(options)
