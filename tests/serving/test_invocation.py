@@ -16,7 +16,8 @@ from sagestead.domain.identity import Principal
 from sagestead.domain.routes import Route, Variant
 from sagestead.domain.runs import RunPhase
 from sagestead.engines.process.engine import ProcessEngine
-from sagestead.serving import worker_host
+from sagestead.serving import invocation, worker_host
+from sagestead.serving.asked import Asked, read_asked
 from sagestead.serving.invocation import InvocationHandler, choose
 from sagestead.serving.table import RouteWatcher
 from sagestead.store.database import Database
@@ -283,6 +284,82 @@ def test_requests_go_to_the_least_busy_instance(
             assert original(await busy)[0] == 0
 
     run(scenario())
+
+
+def test_an_instance_with_enough_to_do_gets_no_more(
+    instance: Instance, database: Database, engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_host.WorkerHost.__init__, "__defaults__", (60.0, 1))
+
+    async def scenario() -> None:
+        async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
+            busy = asyncio.create_task(ask(handler, call(b"hang")))
+            await until(lambda: any(host.outstanding for host in handler._watcher._hosts.values()))
+            assert await refused(handler, call()) == (
+                503,
+                "ServiceUnavailable",
+                (
+                    "The instances of variant Blue have as many requests to answer as may wait; try again in "
+                    "a moment, or give the variant more instances."
+                ),
+            )
+            os.kill(int((engine.folder("a") / "lock").read_text()), signal.SIGKILL)
+            assert original(await busy)[0] == 0
+
+    run(scenario())
+
+
+def test_only_so_many_requests_wait_but_an_idle_instance_is_asked(
+    instance: Instance, database: Database, engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invocation, "MOST_WAITING", 1)
+
+    async def scenario() -> None:
+        variants = Variant("Blue", 1.0, (instance("a"),)), Variant("Green", 0.0, (instance("b"),))
+        green = call(b"1", headers={f"{OURS}Target-Variant": "Green"})
+        async with serving(database, *variants) as handler:
+            busy = asyncio.create_task(ask(handler, call(b"hang")))
+            await until(lambda: any(host.outstanding for host in handler._watcher._hosts.values()))
+            assert (await refused(handler, call()))[:2] == (503, "ServiceUnavailable")
+            assert (await ask(handler, green)).body == b"1"
+            os.kill(int((engine.folder("a") / "lock").read_text()), signal.SIGKILL)
+            assert original(await busy)[0] == 0
+            assert handler._waiting == 0
+
+    run(scenario())
+
+
+def test_who_waits_no_more_is_forgotten(instance: Instance, database: Database) -> None:
+    async def scenario() -> None:
+        async with serving(database, Variant("Blue", 1.0, (instance("a"),))) as handler:
+            first = asyncio.create_task(ask(handler, call(b"wait 0.2")))
+            await until(lambda: any(host.outstanding for host in handler._watcher._hosts.values()))
+            left = asyncio.create_task(ask(handler, call(b"wait 0.2")))
+            await asyncio.sleep(0)
+            left.cancel()
+            assert (await first).status == 200
+            await until(lambda: handler._waiting == 0)
+            assert left.cancelled()
+
+    run(scenario())
+
+
+def test_what_is_remembered_of_a_request_is_all_that_it_asks_for() -> None:
+    def asked(
+        *fields: tuple[bytes, bytes], body: bytes = b"1", path: bytes = b"/endpoints/a/invocations"
+    ) -> Asked:
+        request = Request("POST", path, b"", Headers(fields), WholeBody(body), None, False, "r-1")  # noqa: FBT003 - a field
+        return read_asked(request, body)
+
+    plain, csv = asked(), asked((b"Accept", b"a,b"), (b"X-Other", b"1"))
+    assert (plain.endpoint, plain.accept, csv.accept) == ("a", None, "a,b")
+    assert asked((b"accept", b"a,b"), (b"Content-Type", b"t")).content_type == "t"
+    assert asked(path=b"/endpoints/b/invocations").endpoint == "b"
+    with pytest.raises(Refusal, match="'accept' came more than once"):
+        asked((b"Accept", b"a"), (b"Accept", b"b"))
+    with pytest.raises(Refusal, match="less than or equal to 6291456"):
+        asked(body=b"1" * 6_291_457)
+    assert asked(body=b"1" * 6_291_456) == plain
 
 
 def test_a_killed_instance_loses_at_most_the_request_it_had_begun(

@@ -95,66 +95,62 @@ class InvocationHandler:
             asked.custom_attributes,
             inference_id=asked.inference_id,
         )
-        try:
-            answer = self._least_busy(variant).begin(invocation)
-        except Unread:
+        if not variant.addresses:
             return self._insist(route, variant, invocation)
+        host = self._least_busy(variant)
+        try:
+            answer = host.begin(invocation)
+        except Unread:
+            return self._insist(route, variant, invocation, host)
         if isinstance(answer, Answer):
             return response(route, variant.name, answer)
-        return self._promise(answer, route, variant, invocation)
-
-    def _least_busy(self, variant: Variant) -> Host:
-        """Return the instance to ask first.
-
-        Raises:
-            Unread: there is none.
-            Refusal: it would have to wait, and as many requests are waiting as may.
-        """
-        host, addresses = self._watcher.host, variant.addresses
-        if len(addresses) == 1:
-            least = host(addresses[0])
-        elif addresses:
-            least = min(map(host, addresses), key=lambda each: (each.outstanding, self._draw()))
-        else:
-            raise Unread
-        if self._waiting >= MOST_WAITING and least.outstanding:
-            raise saturated(variant)
-        return least
-
-    def _promise(
-        self, future: asyncio.Future[Answer], route: Route, variant: Variant, invocation: Invocation
-    ) -> Pending:
-        """Return the response to come."""
 
         def finish(source: asyncio.Future[Answer]) -> Answered:
             self._waiting -= 1
             try:
                 return response(route, variant.name, source.result())
             except Unread:
-                return self._insist(route, variant, invocation)
+                return self._insist(route, variant, invocation, host)
             except (NoAnswer, TimeoutError) as failure:
                 return no_answer(route, failure)
 
         self._waiting += 1
-        return Pending(future, finish)
+        return Pending(answer, finish)
 
-    async def _insist(self, route: Route, variant: Variant, invocation: Invocation) -> Response:
-        """Ask instance after instance until one begins."""
+    def _least_busy(self, variant: Variant) -> Host:
+        """Return the instance to ask first.
+
+        Raises:
+            Refusal: the request would have to wait, and as many are waiting as may.
+        """
+        host, addresses = self._watcher.host, variant.addresses
+        if len(addresses) == 1:
+            least = host(addresses[0])
+        else:
+            least = min(map(host, addresses), key=lambda each: (each.outstanding, self._draw()))
+        if self._waiting >= MOST_WAITING and least.outstanding:
+            raise saturated(variant)
+        return least
+
+    async def _insist(
+        self, route: Route, variant: Variant, invocation: Invocation, asked: Host | None = None
+    ) -> Response:
+        """Ask instance after instance until one begins; last the one that was asked already."""
         patient_until = time.monotonic() + self._patience
         self._waiting += 1
         try:
-            while (answer := await self._attempt(variant, invocation)) is None:
+            while (answer := await self._attempt(variant, invocation, asked)) is None:
                 if time.monotonic() >= patient_until:
                     return no_answer(route, NoAnswer())
                 await asyncio.sleep(RETRY_SECONDS)
-                variant = self._now(route, variant)
+                variant, asked = self._now(route, variant), None
         except (NoAnswer, TimeoutError) as failure:
             return no_answer(route, failure)
         finally:
             self._waiting -= 1
         return response(route, variant.name, answer)
 
-    async def _attempt(self, variant: Variant, invocation: Invocation) -> Answer | None:
+    async def _attempt(self, variant: Variant, invocation: Invocation, last: Host | None) -> Answer | None:
         """Ask the instances, the least busy first, until one begins; None when none did.
 
         Raises:
@@ -162,7 +158,7 @@ class InvocationHandler:
         """
         busy = False
         hosts = [self._watcher.host(address) for address in variant.addresses]
-        for host in sorted(hosts, key=lambda host: (host.outstanding, self._draw())):
+        for host in sorted(hosts, key=lambda host: (host is last, host.outstanding, self._draw())):
             try:
                 answer = host.begin(invocation)
                 return answer if isinstance(answer, Answer) else await answer
