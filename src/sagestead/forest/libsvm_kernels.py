@@ -97,7 +97,7 @@ def _fill(
     while True:
         column, at = _column(at)
         if column >= 0:
-            value, at = number(at)
+            value, at = number(at, end)
             if at == ZERO:
                 return False
             if matrix.size:

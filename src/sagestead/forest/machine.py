@@ -6,6 +6,7 @@ words. Whoever reads a byte at one knows that it is there: the content of a `byt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -58,6 +59,26 @@ def _byte_at(_typing: Any, _address: Any) -> Any:  # noqa: ANN401 - Numba's own 
     return types.uintp(types.uintp), generate
 
 
+def _word_at(_typing: Any, _address: Any) -> Any:  # noqa: ANN401 - Numba's own types
+    """Return the eight bytes at an address as a word, the first one lowest."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - the same
+        word = context.get_value_type(types.uint64)
+        loaded = builder.load(builder.inttoptr(arguments[0], word.as_pointer()), align=1)
+        return loaded if sys.byteorder == "little" else builder.bswap(loaded)
+
+    return types.uint64(types.uintp), generate
+
+
+def _trailing_zeros(_typing: Any, _word: Any) -> Any:  # noqa: ANN401 - Numba's own types
+    """Return how many bits below its lowest 1 a word has; 64 when it is 0."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - the same
+        return builder.cttz(arguments[0], context.get_value_type(types.boolean)(0))
+
+    return types.uint64(types.uint64), generate
+
+
 def _high_product(_typing: Any, _one: Any, _other: Any) -> Any:  # noqa: ANN401 - Numba's own types
     """Return the upper 64 bits of the product of two words."""
 
@@ -72,4 +93,6 @@ def _high_product(_typing: Any, _one: Any, _other: Any) -> Any:  # noqa: ANN401 
 
 address_of: Any = intrinsic(_address_of)
 byte_at: Any = intrinsic(_byte_at)
+word_at: Any = intrinsic(_word_at)
+trailing_zeros: Any = intrinsic(_trailing_zeros)
 high_product: Any = intrinsic(_high_product)

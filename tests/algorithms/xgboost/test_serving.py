@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sagestead.algorithms.xgboost.recordio import Record, Tensor, frame, parse_record, write_record
 from sagestead.algorithms.xgboost.serving import load
-from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
+from sagestead.worker.contract import Answer, BatchModel, Invocation, Model, ModelRefused
 
 Loaded = Callable[..., Model]
 RNG = np.random.default_rng(7)
@@ -313,6 +313,16 @@ def _shared() -> Model:
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "xgboost-model").write_bytes(booster("reg:squarederror").save_raw("ubj"))
         return load(Path(name), uri("3.0-5"), {})
+
+
+def test_requests_that_an_instance_puts_together_get_their_own_answers(loaded: Loaded) -> None:
+    model = loaded("reg:squarederror", "1.7-1")
+    assert isinstance(model, BatchModel)
+    bodies = (b"1,2,3", b"", b"no number", b"3,2,1\n1,2,3")
+    invocations = [Invocation(body, "text/csv") for body in bodies]
+    answers = model.invoke_many(invocations)
+    assert answers == [model.invoke(invocation) for invocation in invocations]
+    assert [answer.status for answer in answers] == [200, 204, 415, 200]
 
 
 def test_unknown_image(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
 class XgboostModel:
     """A loaded model or ensemble behind one image tag. Several threads may invoke it at a time."""
 
-    __slots__ = ("_after_one", "_boosters", "_first", "_settings")
+    __slots__ = ("_after_one", "_boosters", "_first", "_settings", "_steps")
 
     parallel = True
 
@@ -129,6 +129,7 @@ class XgboostModel:
         self._boosters = tuple(boosters)
         self._first = boosters[0]
         self._settings = settings
+        self._steps = sum(booster.scorer.steps for booster in boosters)
         self._after_one = _after_one(settings) if len(boosters) == 1 else None
 
     def invoke(self, invocation: Invocation) -> Answer:
@@ -149,9 +150,13 @@ class XgboostModel:
             prefix = "Unable to evaluate payload provided: " if isinstance(error, Unpredictable) else ""
             return _answer(error.status, f"{prefix}{error}")
 
+    def invoke_many(self, invocations: Sequence[Invocation]) -> list[Answer]:
+        """Answer requests, whose answers then leave together (contract: worker.contract.BatchModel)."""
+        return [self.invoke(invocation) for invocation in invocations]
+
     def cost(self, invocation: Invocation) -> float:
         """Return about how many seconds `invoke` will take (contract: worker.contract.InlineModel)."""
-        return seconds(invocation, sum(booster.scorer.steps for booster in self._boosters))
+        return seconds(invocation, self._steps, selects=self._settings.keys is not None)
 
     def _predict(self, rows: Rows) -> Predictions:
         matrix = rows.matrix
