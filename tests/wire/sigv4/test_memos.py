@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import _lru_cache_wrapper
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.wire.sigv4 import (
     test_canonical,
@@ -25,9 +26,9 @@ from tests.wire.sigv4.signed import CONTROL, KEY, RUNTIME, S3, SESSION, Draft, V
 import sagestead.wire.sigv4
 from sagestead.domain.identity import Credential
 from sagestead.wire.http import Headers, Request
-from sagestead.wire.sigv4 import Rules
+from sagestead.wire.sigv4 import Breach, Rules
 from sagestead.wire.sigv4.canonical import SignedHeaders, canonical_headers
-from sagestead.wire.sigv4.header import parse_authorization
+from sagestead.wire.sigv4.header import Signer, _parse, parse_authorization
 from sagestead.wire.sigv4.keys import Seal, seal, signing_key
 from sagestead.wire.sigv4.scope import scope_of
 
@@ -208,11 +209,42 @@ def test_a_signature_under_another_name_is_not_taken_for_the_signature() -> None
     assert judge(INVOKE.send(authorization=turned)).code == "InvalidSignatureException"
 
 
+WORDS = ["AWS4-HMAC-SHA256 ", "Credential=a/b/c/d/e", "SignedHeaders=host", "Signature=", "X=", ", ", "="]
+TAIL = "0123456789abcdef" * 4
+PIECE = st.sampled_from([*WORDS, *WORDS, TAIL, TAIL[1:], TAIL + "0", TAIL[:-1] + ",", "Bearer", "-", " "])
+SHORT = "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature="
+
+
+def outcome(read: Callable[[bytes], tuple[Signer, bytes]], value: bytes) -> object:
+    """What was read, or the breach in its words."""
+    try:
+        signer, signature = read(value)
+    except Breach as breach:
+        return breach.fault, breach.sentence
+    return signer.credential, signer.headers.names, signature
+
+
 @given(
-    fields=st.lists(
-        st.tuples(st.sampled_from([b"A", b"a", b"Host", b"b"]), st.binary(max_size=4)), max_size=6
-    )
+    text=st.lists(PIECE, max_size=9).map("".join)
+    | st.lists(PIECE, max_size=3).map("".join).map(SHORT.__add__)
 )
+@example(text="Bearer")
+@example(text=SHORT + TAIL[:-1] + ",")
+@example(text=SHORT + TAIL[:-5] + ", X=1")
+def test_the_remembered_header_reads_as_the_whole_one(text: str) -> None:
+    value = text.encode()
+    assert outcome(parse_authorization, value) == outcome(_parse, value)
+
+
+def test_an_unsigned_payload_is_named_where_the_body_is_signed() -> None:
+    for mode in ("UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"):
+        draft = replace(INVOKE, headers=(HOST, ("x-amz-content-sha256", mode)), payload=mode)
+        verdict = judge(draft.send(), RUNTIME)
+        assert verdict.code == "InvalidSignatureException"
+        assert verdict.sentence.startswith("x-amz-content-sha256 must be the SHA-256 of the body")
+
+
+@given(fields=st.lists(FIELD, max_size=6))
 def test_headers_answer_as_a_plain_list_does(fields: list[tuple[bytes, bytes]]) -> None:
     headers = Headers(iter(fields))
     plain = [(name.lower(), value.strip(b" \t")) for name, value in fields]
