@@ -15,7 +15,8 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,7 @@ from servers import Running, end_in_order, idle_share
 CHECKED_BEFORE = 8
 SECONDS = 1
 ROUNDS = 3
+LIMIT = 660.0
 IDLE_SECONDS = 2.0
 FAILURES = (LoadError, OSError, HTTPException, BotoCoreError, ClientError)
 
@@ -86,8 +88,9 @@ class Contest:
     absent: dict[str, str] = field(default_factory=dict)
     about: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def hold(self, forest: Forest, workloads: Sequence[Workload]) -> None:
-        """Start everybody with one model, measure all in turn, end everybody."""
+    def hold(self, forest: Forest, workloads: Sequence[Workload], limit: float) -> None:
+        """Start everybody with one model, measure all in turn while time lasts, end everybody."""
+        deadline = time.monotonic() + limit
         asked = {workload: questions(forest, workload.rows, workload.different) for workload in workloads}
         with ExitStack() as stack:
             contenders = self._start(forest, asked[workloads[0]], stack)
@@ -99,15 +102,23 @@ class Contest:
                     "memory": contender.server.memory().megabytes(),
                     "idle_cores": idle[contender.server.name],
                 }
+            took = 0.0
             for turn in range(self.rounds):
+                began = time.monotonic()
+                if turn and began + took > deadline:
+                    _say("there is no time for another round")
+                    break
                 _say(f"{forest.name}: round {turn + 1} of {self.rounds}, {len(contenders)} servers")
-                for workload in workloads:
-                    for connections in workload.connections:
-                        for contender in contenders:
-                            cell = Cell(workload.name, connections, contender.name)
-                            self._measure(cell, contender, asked[workload])
+                self._round(contenders, asked)
+                took = time.monotonic() - began
             for contender in contenders:
                 contender.server.dismiss()
+
+    def _round(self, contenders: Sequence[Contender], asked: Mapping[Workload, Sequence[Question]]) -> None:
+        for workload, some in asked.items():
+            for connections in workload.connections:
+                for contender in contenders:
+                    self._measure(Cell(workload.name, connections, contender.name), contender, some)
 
     def _start(self, forest: Forest, asked: Sequence[Question], stack: ExitStack) -> list[Contender]:
         wanted = set(self.names) - set(self.absent)
@@ -157,6 +168,10 @@ def _deployed(name: str, server: Ours, forest: Forest) -> Contender:
     return Contender(name, server.address, server, partial(server.exchanges, forest.name))
 
 
+def _cells(workloads: Sequence[Workload]) -> int:
+    return sum(len(workload.connections) for workload in workloads)
+
+
 def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
@@ -204,7 +219,8 @@ def main() -> None:
         contest.absent[WORKER] = "this version of `sagestead up` has no --hosting"
     workloads = QUICK if options.quick else FULL
     for forest in dict.fromkeys(workload.forest for workload in workloads):
-        contest.hold(forest, [workload for workload in workloads if workload.forest == forest])
+        mine = [workload for workload in workloads if workload.forest == forest]
+        contest.hold(forest, mine, LIMIT * _cells(mine) / _cells(workloads))
     found = contest.found()
     reached = targets(found, ONE_ROW.name, [peer.environment for peer in RIVALS])
     print(table(found, contest.failed, labels))
