@@ -48,7 +48,13 @@ def test_an_expression_made_to_be_slow_is_given_up(regex: str, line: str) -> Non
 def test_others_work_on_while_a_slow_expression_is_tried() -> None:
     regex, line = SLOW[0]
     own, ended, turns = reader(slow=regex), threading.Event(), 0
-    thread = threading.Thread(target=lambda: (own.read(line), own.read(line), ended.set()))
+
+    def read_twice() -> None:
+        own.read(line)
+        own.read(line)
+        ended.set()
+
+    thread = threading.Thread(target=read_twice)
     thread.start()
     while not ended.wait(0.001):
         turns += 1

@@ -277,7 +277,7 @@ WRONG = [
         "isn't valid for the [",
     ),
     ([(f"{CONFIG}.HyperParameterTuningJobObjective.Type", "Minimize")], "isn't valid for the ["),
-    ([(f"{CONFIG}.RandomSeed", -1)], "RandomSeed"),
+    ([(f"{CONFIG}.RandomSeed", -1)], "greater than or equal to 0"),
     ([("TrainingJobDefinition", None)], "exactly one of them"),
     ([("TrainingJobDefinition.HyperParameterTuningResourceConfig", None)], "ResourceConfig"),
     (
