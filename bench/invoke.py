@@ -87,6 +87,7 @@ class Contest:
     failed: dict[Cell, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     about: dict[str, dict[str, Any]] = field(default_factory=dict)
+    machine: dict[str, object] = field(default_factory=machine)
 
     def hold(self, forest: Forest, workloads: Sequence[Workload], limit: float) -> None:
         """Start everybody with one model, measure all in turn while time lasts, end everybody."""
@@ -186,7 +187,7 @@ def _report(contest: Contest, labels: dict[str, str], reached: Sequence[Target])
         name: (PEERS / f"{name}.txt").read_text().split() for name in labels if name not in {OURS, WORKER}
     }
     return {
-        "machine": machine(),
+        "machine": contest.machine,
         "servers": {
             name: {"label": label, "pinned": pinned.get(name, [])} | contest.about.get(name, {})
             for name, label in labels.items()
