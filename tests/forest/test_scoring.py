@@ -16,7 +16,7 @@ from tests.forest.ensembles import FEATURES, Floats, ensemble_of, hard_rows, tra
 
 from sagestead.forest import compiling, layout, scoring, transforms
 from sagestead.forest.ensemble import frozen
-from sagestead.forest.scoring import Scorer, Unscorable, score, together, trees_of_rounds
+from sagestead.forest.scoring import Scorer, Unscorable, together
 
 OBJECTIVES = sorted(transforms.KNOWN)
 SHAPES: dict[str, dict[str, Any]] = {
@@ -89,7 +89,7 @@ def test_every_shape_of_forest(objective: str, booster: str, shape: str) -> None
         ensemble = ensemble_of(model)
         categorical |= bool(ensemble.categorical.any())
         rows = hard_rows(np.random.default_rng(seed), ensemble)
-        assert_same_bits(score(ensemble, rows), oracle(model, rows))
+        assert_same_bits(Scorer.of(ensemble).score(rows), oracle(model, rows))
     assert categorical == ("categories" in SHAPES[shape])
 
 
@@ -129,10 +129,10 @@ def test_rounds() -> None:
     rows = hard_rows(np.random.default_rng(8), ensemble)
     rounds = len(ensemble.round_start) - 1
     for begin, end in itertools.product((0, 1), (0, 2, rounds)):
-        found = score(ensemble, rows, trees=trees_of_rounds(ensemble, begin, end), output_margin=True)
+        starts = ensemble.round_start.tolist()
+        trees = range(starts[begin], starts[end or rounds])
+        found = Scorer.of(ensemble, trees).score(rows, output_margin=True)
         assert_same_bits(found, oracle(model, rows, output_margin=True, iteration_range=(begin, end)))
-    with pytest.raises(Unscorable, match=f"no rounds 0 to {rounds + 1}: it has {rounds}"):
-        trees_of_rounds(ensemble, 0, rounds + 1)
 
 
 @by_both
@@ -141,7 +141,7 @@ def test_best_iteration_is_what_the_containers_use() -> None:
     model.set_attr(best_iteration="0")
     ensemble = ensemble_of(model)
     rows = hard_rows(np.random.default_rng(4), ensemble)
-    found = score(ensemble, rows, trees=range(ensemble.trees_used))
+    found = Scorer.of(ensemble, range(ensemble.trees_used)).score(rows)
     assert_same_bits(found, oracle(model, rows, iteration_range=(0, 1)))
 
 
@@ -152,7 +152,7 @@ def test_a_column_that_is_not_there_is_missing() -> None:
     rows = np.random.default_rng(11).normal(size=(30, FEATURES)).astype(np.float32)
     for columns in range(FEATURES + 1):
         narrow = rows[:, :columns]
-        assert_same_bits(score(ensemble, narrow), oracle(model, narrow))
+        assert_same_bits(Scorer.of(ensemble).score(narrow), oracle(model, narrow))
 
 
 @by_both
@@ -185,7 +185,7 @@ def test_margins_of_every_size_are_transformed_to_the_last_bit(objective: str) -
     rows = np.concatenate([spread, edges, np.nextafter(np.array(edges, np.float32), np.float32(0))])
     rows = np.resize(rows.astype(np.float32), (len(rows) // ensemble.features, ensemble.features))
     expected = model.predict(xgboost.DMatrix(rows, nthread=1))
-    assert_same_bits(score(ensemble, rows), expected)
+    assert_same_bits(Scorer.of(ensemble).score(rows), expected)
 
 
 @by_both
@@ -194,7 +194,7 @@ def test_a_tree_that_is_one_leaf() -> None:
     ensemble = ensemble_of(model)
     assert (ensemble.left == -1).all()
     rows = hard_rows(np.random.default_rng(2), ensemble)
-    assert_same_bits(score(ensemble, rows), oracle(model, rows))
+    assert_same_bits(Scorer.of(ensemble).score(rows), oracle(model, rows))
 
 
 @by_both
@@ -206,9 +206,9 @@ def test_sums_that_overflow_are_what_xgboost_says() -> None:
     rows[1] = 1e38
     expected = oracle(model, rows)
     assert np.isnan(expected).any()
-    found = score(ensemble, rows)
+    found = Scorer.of(ensemble).score(rows)
     assert np.array_equal(found, expected, equal_nan=True)
-    margins = score(ensemble, rows, output_margin=True)
+    margins = Scorer.of(ensemble).score(rows, output_margin=True)
     assert np.array_equal(margins, oracle(model, rows, output_margin=True), equal_nan=True)
 
 
@@ -222,7 +222,7 @@ def test_infinite_values_are_refused_in_xgboosts_words(value: float) -> None:
     with pytest.raises(xgboost.core.XGBoostError) as theirs:
         xgboost.DMatrix(rows)
     with pytest.raises(Unscorable) as ours:
-        score(ensemble_of(model), rows)
+        Scorer.of(ensemble_of(model)).score(rows)
     assert str(ours.value) in str(theirs.value)
 
 
@@ -233,14 +233,14 @@ def test_more_columns_than_the_model_has_are_refused_in_xgboosts_words() -> None
     with pytest.raises(xgboost.core.XGBoostError) as theirs:
         model.predict(xgboost.DMatrix(rows))
     with pytest.raises(Unscorable) as ours:
-        score(ensemble_of(model), rows)
+        Scorer.of(ensemble_of(model)).score(rows)
     assert str(ours.value) in str(theirs.value)
 
 
 def test_rows_of_another_type_are_a_mistake_of_the_caller() -> None:
     ensemble = ensemble_of(trained("reg:squarederror", "gbtree", 0))
     with pytest.raises(TypeError, match="2 dimensions of float64"):
-        score(ensemble, np.zeros((2, 2)))  # type: ignore[arg-type]  # the mistake
+        Scorer.of(ensemble).score(np.zeros((2, 2)))  # type: ignore[arg-type]  # the mistake
 
 
 @by_both
@@ -249,9 +249,10 @@ def test_rows_need_not_be_contiguous_or_writable() -> None:
     ensemble = ensemble_of(model)
     rows = hard_rows(np.random.default_rng(6), ensemble)
     expected = oracle(model, rows)
-    assert_same_bits(score(ensemble, np.asfortranarray(rows)), expected)
-    assert_same_bits(score(ensemble, np.repeat(rows, 2, axis=0)[::2]), expected)
-    assert_same_bits(score(ensemble, np.frombuffer(rows.tobytes(), np.float32).reshape(rows.shape)), expected)
+    assert_same_bits(Scorer.of(ensemble).score(np.asfortranarray(rows)), expected)
+    assert_same_bits(Scorer.of(ensemble).score(np.repeat(rows, 2, axis=0)[::2]), expected)
+    read_only = np.frombuffer(rows.tobytes(), np.float32).reshape(rows.shape)
+    assert_same_bits(Scorer.of(ensemble).score(read_only), expected)
 
 
 def test_an_unknown_objective_is_refused_by_name() -> None:
@@ -267,13 +268,6 @@ def test_a_model_that_cannot_be_addressed_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(layout, "_LARGEST", 100)
     with pytest.raises(layout.TooLarge, match="more than 100 words"):
         Scorer.of(ensemble)
-
-
-def test_a_linear_model_has_no_rounds() -> None:
-    ensemble = ensemble_of(trained("reg:squarederror", "gblinear", 0))
-    assert trees_of_rounds(ensemble, 0, 3) == range(0)
-    with pytest.raises(Unscorable, match="does not support prediction range"):
-        trees_of_rounds(ensemble, 1, 2)
 
 
 def test_several_models_say_their_mean_or_what_most_say() -> None:
@@ -320,5 +314,5 @@ def test_a_chain_of_a_thousand_nodes() -> None:
         category_words=frozen(np.zeros(nodes), np.int32),
     )
     rows = np.array([[depth], [depth - 0.5], [1.5], [0.5], [np.nan]], np.float32)
-    found = score(chain, rows)
+    found = Scorer.of(chain).score(rows)
     assert found.tolist() == [1, 3, nodes - 2, nodes - 1, 1]

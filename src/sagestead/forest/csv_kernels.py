@@ -69,16 +69,6 @@ def _delimiter(begin: Number, end: Number) -> Number:
 
 
 @inner
-def _filled(at: Number, end: Number) -> Number:
-    """Read a cell that is not empty: returns its number and where it ends, 0 to decline."""
-    if byte_at(at) | SMALL != _SMALL_N:
-        return number(at, end)
-    if byte_at(at + ONE) | SMALL == _SMALL_A and byte_at(at + np.uintp(2)) | SMALL == _SMALL_N:
-        return np.float32(np.nan), at + np.uintp(3)
-    return np.float32(np.nan), ZERO
-
-
-@inner
 def _spaces(at: Number, end: Number, delimiter: Number) -> Number:
     """Return the place behind spaces that belong to a cell: `float` takes them away."""
     if delimiter == COMMA:
@@ -88,34 +78,52 @@ def _spaces(at: Number, end: Number, delimiter: Number) -> Number:
 
 
 @inner
+def _odd_cell(begin: Number, end: Number, delimiter: Number) -> Number:
+    """Read a cell that is empty, `nan`, or has blanks around it: its number and its end, 0 to decline."""
+    at = _spaces(begin, end, delimiter)
+    value = np.float32(np.nan)
+    if at >= end or byte_at(at) in (delimiter, NEWLINE):
+        return value, (at if at == begin else ZERO)  # `float` does not take a cell of spaces
+    if byte_at(at) | SMALL != _SMALL_N:
+        value, at = number(at, end)
+    elif byte_at(at + ONE) | SMALL == _SMALL_A and byte_at(at + np.uintp(2)) | SMALL == _SMALL_N:
+        at += np.uintp(3)
+    else:
+        at = ZERO
+    if at == ZERO:
+        return value, ZERO
+    at = _spaces(at, end, delimiter)
+    if at < end and byte_at(at) == RETURN and byte_at(at + ONE) == NEWLINE:
+        at += ONE
+    return value, at
+
+
+@inner
 def _fill(at: Number, end: Number, delimiter: Number, width: Number, values: Floats) -> Number:
     """Write all cells to `values`; returns the number of rows, 0 to decline."""
     cell = rows = column = 0
     while cell < len(values):
-        begin = at
-        at = _spaces(at, end, delimiter)
-        value = np.float32(np.nan)
-        if at < end and byte_at(at) not in (delimiter, NEWLINE):
-            value, at = _filled(at, end)
+        value, behind = number(at, end)
+        byte = byte_at(behind) if behind != ZERO else ZERO
+        if behind < end and byte in (delimiter, NEWLINE):
+            at = behind
+        else:
+            value, at = _odd_cell(at, end, delimiter)
             if at == ZERO:
                 return 0
-            at = _spaces(at, end, delimiter)
-            if at < end and byte_at(at) == RETURN and byte_at(at + ONE) == NEWLINE:
-                at += ONE
-        elif at != begin:
-            return 0  # `float` does not take a cell of spaces
         values[cell] = value
         cell += 1
         column += 1
         if at >= end:
             return rows + 1 if column == width else 0
         byte = byte_at(at)
-        if byte == NEWLINE:
-            if column != width:
+        if byte == delimiter:
+            if column == width:
                 return 0
+        elif byte == NEWLINE and column == width:
             column = 0
             rows += 1
-        elif byte != delimiter or column == width:
+        else:
             return 0
         at += ONE
     return 0

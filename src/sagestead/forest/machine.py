@@ -29,6 +29,11 @@ def inner(function: _Function) -> _Function:
     return cast("_Function", nb.njit(**_OPTIONS)(function))
 
 
+def inlined(function: _Function) -> _Function:
+    """Compile a function into every place that calls it: what it returns then stays in registers."""
+    return cast("_Function", nb.njit(forceinline=True, **_OPTIONS)(function))
+
+
 def entry(signature: object) -> Callable[[_Function], _Function]:
     """Compile a function that Python calls, now, or read its machine code from the cache."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from sagestead.forest.machine import Number, address_of, byte_at, inner, trailing_zeros, word_at
+from sagestead.forest.machine import Number, address_of, byte_at, inlined, inner, trailing_zeros, word_at
 
 ONE, ZERO = np.uintp(1), np.uintp(0)
 TAB, NEWLINE, RETURN, SPACE = (np.uintp(byte) for byte in b"\t\n\r ")
@@ -61,7 +61,7 @@ def trimmed(body: bytes) -> Number:
     return begin, end
 
 
-@inner
+@inlined
 def _digits_one_by_one(at: Number, before: Number) -> Number:
     """Read digits behind those of a number; returns it, modulo 2**64, and where they end."""
     digit = byte_at(at) - NOUGHT
@@ -72,7 +72,7 @@ def _digits_one_by_one(at: Number, before: Number) -> Number:
     return before, at
 
 
-@inner
+@inlined
 def _digits(at: Number, end: Number, before: Number) -> Number:
     """Read many digits, as above.
 
@@ -108,7 +108,7 @@ def _leading_noughts(at: Number) -> Number:
     return count
 
 
-@inner
+@inlined
 def _signed(at: Number) -> Number:
     """Return whether a minus stands here, and the place behind a sign."""
     minus = byte_at(at) == MINUS
@@ -130,7 +130,7 @@ def _exponent(at: Number) -> Number:
     return (-exponent if minus else exponent), (at if at != begin else ZERO)
 
 
-@inner
+@inlined
 def number(begin: Number, end: Number) -> Number:
     """Read a number; returns it and where it ends, 0 when it is none or too large for a float32.
 

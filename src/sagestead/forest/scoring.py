@@ -59,7 +59,7 @@ class Scorer:
 
         Args:
             ensemble: a sound model.
-            trees: which trees count, all when None (`trees_of_rounds`, `range(ensemble.trees_used)`);
+            trees: which trees count, all when None; containers use `range(ensemble.trees_used)`;
                 a gblinear model has none.
 
         Raises:
@@ -132,30 +132,6 @@ class Scorer:
         found = twin.score(rows, margins=margins)
         out[:, : found.shape[1]] = found
         return True
-
-
-def score(
-    ensemble: Ensemble, rows: Floats, *, trees: range | None = None, output_margin: bool = False
-) -> Floats:
-    """Score rows with an ensemble that is used once; see `Scorer`, which is to be kept for more."""
-    return Scorer.of(ensemble, trees).score(rows, output_margin=output_margin)
-
-
-def trees_of_rounds(ensemble: Ensemble, begin: int, end: int) -> range:
-    """Return the trees of rounds `begin` up to `end` (0: all), as XGBoost's `iteration_range`.
-
-    Raises:
-        Unscorable: the ensemble has no such rounds.
-    """
-    if ensemble.booster == "gblinear":
-        if begin != 0:
-            raise Unscorable("Linear booster does not support prediction range.")
-        return range(0)
-    rounds = len(ensemble.round_start) - 1
-    last = end or rounds
-    if not 0 <= begin <= last <= rounds:
-        raise Unscorable(f"The model has no rounds {begin} to {last}: it has {rounds}.")
-    return range(int(ensemble.round_start[begin]), int(ensemble.round_start[last]))
 
 
 def together(objective: str, predictions: Sequence[Floats]) -> Floats:
