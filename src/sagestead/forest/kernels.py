@@ -52,6 +52,7 @@ from sagestead.forest.transforms import (
 Floats = NDArray[np.float32]
 
 _TOGETHER = 8
+_NODE, _CATEGORY, _APART = np.uintp(NODE), np.uintp(CATEGORY), np.uintp(_TOGETHER)
 _BLOCK = 16
 _BLOCK_VALUES = 1 << 14
 _expf: Any = types.ExternalFunction("expf", types.float32(types.float32))
@@ -63,24 +64,26 @@ _SCORE = types.boolean(_PLAN, _ROWS, _OUT, types.boolean)
 
 
 @inner
-def _prepare(words: Words, rows: Floats, row: Number, buffer: Floats, at: Number) -> None:
-    """Write the used columns of a row, then the same with minus infinity for missing values."""
+def _prepare(words: Words, rows: Floats, row: Number, buffer: Floats, at: Number, apart: Number) -> None:
+    """Write the used columns of a row, then the same with minus infinity for missing values.
+
+    They stand `apart` values from each other: rows that are walked together take turns.
+    """
     columns = np.intp(words[COLUMNS])
     columns_at = np.intp(words[COLUMNS_AT])
     width = rows.shape[1]
     for place in range(columns):
         column = np.intp(words[columns_at + place])
         value = rows[row, column] if column < width else np.float32(np.nan)
-        buffer[at + place] = value
-        buffer[at + columns + place] = value if value == value else np.float32(-np.inf)  # noqa: PLR0124 - NaN
+        buffer[at + place * apart] = value
+        buffer[at + (columns + place) * apart] = value if value == value else np.float32(-np.inf)  # noqa: PLR0124 - NaN
 
 
 @inner
-def _step(words: Words, floats: Floats, nodes: Number, node: Number, buffer: Floats, at: Number) -> Number:
-    """Return the next node of a numeric one."""
-    here = nodes + node * NODE
-    left = buffer[at + np.uintp(words[here + np.uintp(2)])] < floats[here]
-    return np.uintp(words[here + np.uintp(1)]) + (np.uintp(0) if left else np.uintp(1))
+def _step(words: Words, floats: Floats, node: Number, buffer: Floats, at: Number, apart: Number) -> Number:
+    """Return the next node of a numeric one; both arrays begin with the nodes."""
+    left = buffer[at + np.uintp(words[node + np.uintp(2)]) * apart] < floats[node]
+    return np.uintp(words[node + np.uintp(1)]) + (np.uintp(0) if left else _NODE)
 
 
 @inner
@@ -91,9 +94,10 @@ def _leaf_by_category(
     sets_at = np.uintp(words[CATEGORIES_AT])
     bits_at = np.uintp(words[BITS_AT])
     for _ in range(depth):
-        here = nodes + node * NODE
+        here = nodes + node
+        set_at = sets_at + node // _NODE * _CATEGORY
         value = buffer[at + np.uintp(words[here + np.uintp(2)])]
-        size = np.uintp(words[sets_at + node * CATEGORY + np.uintp(1)])
+        size = np.uintp(words[set_at + np.uintp(1)])
         left = value < floats[here]
         if size > 0 and value == value:  # noqa: PLR0124 - NaN
             left = True
@@ -101,19 +105,19 @@ def _leaf_by_category(
                 category = np.uintp(value)
                 word = category >> np.uintp(5)
                 if word < size:
-                    bits = np.uintp(words[bits_at + np.uintp(words[sets_at + node * CATEGORY]) + word])
+                    bits = np.uintp(words[bits_at + np.uintp(words[set_at]) + word])
                     left = (bits >> (category & np.uintp(31))) & np.uintp(1) == 0
-        node = np.uintp(words[here + np.uintp(1)]) + (np.uintp(0) if left else np.uintp(1))
+        node = np.uintp(words[here + np.uintp(1)]) + (np.uintp(0) if left else _NODE)
     return node
 
 
 @inner
 def _walk_row(words: Words, floats: Floats, buffer: Floats, at: Number, sums: Floats, row: Number) -> None:
     """Add all trees to one row of sums, four trees at a time."""
-    nodes = np.uintp(words[NODES_AT])
+    below, below_floats = words[words[NODES_AT] :], floats[words[NODES_AT] :]
+    added = below_floats[3:]
     trees_at = np.uintp(words[TREES_AT])
     trees = np.uintp(words[TREES])
-    added = nodes + np.uintp(3)
     tree = np.uintp(0)
     while tree + np.uintp(4) <= trees:
         one = trees_at + tree * TREE
@@ -123,21 +127,21 @@ def _walk_row(words: Words, floats: Floats, buffer: Floats, at: Number, sums: Fl
         deeper = max(words[one + np.uintp(1)], words[two + np.uintp(1)])
         depth = max(deeper, words[three + np.uintp(1)], words[four + np.uintp(1)])
         for _ in range(depth):
-            a = _step(words, floats, nodes, a, buffer, at)
-            b = _step(words, floats, nodes, b, buffer, at)
-            c = _step(words, floats, nodes, c, buffer, at)
-            d = _step(words, floats, nodes, d, buffer, at)
-        sums[row, words[one + np.uintp(2)]] += floats[added + a * NODE]
-        sums[row, words[two + np.uintp(2)]] += floats[added + b * NODE]
-        sums[row, words[three + np.uintp(2)]] += floats[added + c * NODE]
-        sums[row, words[four + np.uintp(2)]] += floats[added + d * NODE]
+            a = _step(below, below_floats, a, buffer, at, np.uintp(1))
+            b = _step(below, below_floats, b, buffer, at, np.uintp(1))
+            c = _step(below, below_floats, c, buffer, at, np.uintp(1))
+            d = _step(below, below_floats, d, buffer, at, np.uintp(1))
+        sums[row, words[one + np.uintp(2)]] += added[a]
+        sums[row, words[two + np.uintp(2)]] += added[b]
+        sums[row, words[three + np.uintp(2)]] += added[c]
+        sums[row, words[four + np.uintp(2)]] += added[d]
         tree += np.uintp(4)
     while tree < trees:
         one = trees_at + tree * TREE
         a = np.uintp(words[one])
         for _ in range(words[one + np.uintp(1)]):
-            a = _step(words, floats, nodes, a, buffer, at)
-        sums[row, words[one + np.uintp(2)]] += floats[added + a * NODE]
+            a = _step(below, below_floats, a, buffer, at, np.uintp(1))
+        sums[row, words[one + np.uintp(2)]] += added[a]
         tree += np.uintp(1)
 
 
@@ -146,8 +150,8 @@ def _walk_block(
     words: Words, floats: Floats, buffer: Floats, width: Number, sums: Floats, first: Number, last: Number
 ) -> None:
     """Add all trees to the sums of some rows, eight rows at a time."""
-    nodes = np.uintp(words[NODES_AT])
-    added = nodes + np.uintp(3)
+    below, below_floats = words[words[NODES_AT] :], floats[words[NODES_AT] :]
+    added = below_floats[3:]
     for tree in range(np.uintp(words[TREES])):
         about = np.uintp(words[TREES_AT]) + tree * TREE
         root = np.uintp(words[about])
@@ -157,22 +161,22 @@ def _walk_block(
         for row in range(first, last, _TOGETHER):
             a = b = c = d = e = f = g = h = root
             for _ in range(depth):
-                a = _step(words, floats, nodes, a, buffer, at)
-                b = _step(words, floats, nodes, b, buffer, at + width)
-                c = _step(words, floats, nodes, c, buffer, at + np.uintp(2) * width)
-                d = _step(words, floats, nodes, d, buffer, at + np.uintp(3) * width)
-                e = _step(words, floats, nodes, e, buffer, at + np.uintp(4) * width)
-                f = _step(words, floats, nodes, f, buffer, at + np.uintp(5) * width)
-                g = _step(words, floats, nodes, g, buffer, at + np.uintp(6) * width)
-                h = _step(words, floats, nodes, h, buffer, at + np.uintp(7) * width)
-            sums[row, group] += floats[added + a * NODE]
-            sums[row + 1, group] += floats[added + b * NODE]
-            sums[row + 2, group] += floats[added + c * NODE]
-            sums[row + 3, group] += floats[added + d * NODE]
-            sums[row + 4, group] += floats[added + e * NODE]
-            sums[row + 5, group] += floats[added + f * NODE]
-            sums[row + 6, group] += floats[added + g * NODE]
-            sums[row + 7, group] += floats[added + h * NODE]
+                a = _step(below, below_floats, a, buffer, at, _APART)
+                b = _step(below, below_floats, b, buffer, at + np.uintp(1), _APART)
+                c = _step(below, below_floats, c, buffer, at + np.uintp(2), _APART)
+                d = _step(below, below_floats, d, buffer, at + np.uintp(3), _APART)
+                e = _step(below, below_floats, e, buffer, at + np.uintp(4), _APART)
+                f = _step(below, below_floats, f, buffer, at + np.uintp(5), _APART)
+                g = _step(below, below_floats, g, buffer, at + np.uintp(6), _APART)
+                h = _step(below, below_floats, h, buffer, at + np.uintp(7), _APART)
+            sums[row, group] += added[a]
+            sums[row + 1, group] += added[b]
+            sums[row + 2, group] += added[c]
+            sums[row + 3, group] += added[d]
+            sums[row + 4, group] += added[e]
+            sums[row + 5, group] += added[f]
+            sums[row + 6, group] += added[g]
+            sums[row + 7, group] += added[h]
             at += np.uintp(_TOGETHER) * width
 
 
@@ -186,7 +190,7 @@ def _walk_categories(
         about = np.uintp(words[TREES_AT]) + tree * TREE
         root, depth = np.uintp(words[about]), words[about + np.uintp(1)]
         leaf = _leaf_by_category(words, floats, nodes, root, depth, buffer, at)
-        sums[row, words[about + np.uintp(2)]] += floats[nodes + leaf * NODE + np.uintp(3)]
+        sums[row, words[about + np.uintp(2)]] += floats[nodes + leaf + np.uintp(3)]
 
 
 @inner
@@ -200,20 +204,24 @@ def _sum_trees(words: Words, floats: Floats, rows: Floats, sums: Floats) -> None
     last_at = np.intp(words[LAST_AT])
     for first in range(0, count, block):
         last = min(count, first + block)
+        categorical = words[KIND] == CATEGORICAL
+        together = first if categorical else last - (last - first) % _TOGETHER
         for row in range(first, last):
-            _prepare(words, rows, row, buffer, (row - first) * width)
+            place = row - first
+            if row < together:
+                turn = place % _TOGETHER
+                _prepare(words, rows, row, buffer, (place - turn) * width + turn, _TOGETHER)
+            else:
+                _prepare(words, rows, row, buffer, place * width, 1)
             for group in range(groups):
                 sums[row, group] = floats[base_at + group]
-        together = first
-        if words[KIND] == CATEGORICAL:
-            for row in range(first, last):
-                _walk_categories(words, floats, buffer, np.uintp((row - first) * width), sums, row)
-            together = last
-        elif last - first >= _TOGETHER:
-            together = last - (last - first) % _TOGETHER
+        if together > first:
             _walk_block(words, floats, buffer, np.uintp(width), sums, first, together)
         for row in range(together, last):
-            _walk_row(words, floats, buffer, np.uintp((row - first) * width), sums, row)
+            if categorical:
+                _walk_categories(words, floats, buffer, np.uintp((row - first) * width), sums, row)
+            else:
+                _walk_row(words, floats, buffer, np.uintp((row - first) * width), sums, row)
         for row in range(first, last):
             for group in range(groups):
                 sums[row, group] += floats[last_at + group]

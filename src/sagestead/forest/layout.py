@@ -33,13 +33,14 @@ Sections: TypeAlias = dict[int, NDArray[Any]]
 (TREES, TREES_AT, NODES, NODES_AT, CATEGORIES_AT, BITS_AT, WEIGHTS_AT) = range(8, 15)
 HEADER = 16
 
-VERSION = 1
+VERSION = 2
 """Of the layout: another one must not walk what this one wrote."""
 
 # KIND
 NUMERIC, CATEGORICAL, LINEAR = range(3)
 
-# A tree: where its nodes begin, the steps to its deepest leaf, its group.
+# A tree: its root, the steps to its deepest leaf, its group. A node is named by its distance in words from the
+# first one, so that a step computes no address.
 TREE = 3
 # A node: threshold (float32), left child, place of the value in a prepared row, what a leaf adds (float32).
 # Node 0 is nobody's: every node has one before it, and a leaf's "left child" is the node before it.
@@ -112,10 +113,12 @@ def _trees(ensemble: Ensemble, trees: range, header: Words) -> Sections:
     threshold[leaf] = np.nan
     nodes[:, 0] = threshold.view(np.uint32)
     # No value is less than NaN, so a leaf goes to the right of `itself - 1`.
-    nodes[:, 1] = np.where(leaf, place[order] - np.uint32(1), place[ensemble.left[order]])
+    nodes[:, 1] = np.where(leaf, place[order] - np.uint32(1), place[ensemble.left[order]]) * np.uint32(NODE)
     nodes[~leaf, 2] = compact + ensemble.default_left[order[~leaf]] * len(columns)
     nodes[:, 3] = _added(ensemble, order, tree_of + trees.start).view(np.uint32)
-    about = np.stack([place[roots], depth, ensemble.tree_group[trees.start : trees.stop]], axis=1)
+    about = np.stack(
+        [place[roots].astype(np.int64) * NODE, depth, ensemble.tree_group[trees.start : trees.stop]], axis=1
+    )
     # What comes last is added to every sum: nothing changes when -0 is.
     first, last = ensemble.base_margin, np.full(ensemble.groups, -0.0, np.float32)
     if ensemble.base_margin_last:

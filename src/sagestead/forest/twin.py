@@ -42,6 +42,7 @@ class Twin:
         self._last = _section(floats, header[layout.LAST_AT], groups)
         trees = _section(plan, header[layout.TREES_AT], header[layout.TREES] * layout.TREE)
         root, depth, group = trees.reshape(-1, layout.TREE).T.astype(np.int64)
+        root //= layout.NODE
         # Deepest first: the trees that still walk are always the first ones.
         deepest_first = np.argsort(-depth, kind="stable")
         self._back = np.argsort(deepest_first)
@@ -53,7 +54,7 @@ class Twin:
         nodes = _section(plan, header[layout.NODES_AT], header[layout.NODES] * layout.NODE)
         nodes = nodes.reshape(-1, layout.NODE)
         self._threshold = nodes[:, 0].copy().view(np.float32)
-        self._right = nodes[:, 1].astype(np.int64) + 1
+        self._right = nodes[:, 1].astype(np.int64) // layout.NODE + 1
         self._place = nodes[:, 2].astype(np.int64)
         self._added = nodes[:, 3].copy().view(np.float32)
         self._columns = _section(plan, header[layout.COLUMNS_AT], header[layout.COLUMNS]).astype(np.int64)
