@@ -42,7 +42,7 @@ PATH = "/endpoints/hotels/invocations"
 KEY = Credential(
     "AKIDEXAMPLE", "a secret that signs only here", "123456789012", "arn:aws:iam::123456789012:root"
 )
-ROUTE = Route(KEY.account, "us-east-1", "hotels", (Variant("AllTraffic", 1.0, ("one", "two")),))
+ROUTE = Route(KEY.account, "us-east-1", "hotels", (Variant("AllTraffic", 1.0, ("one",)),))
 SCORE = Answer(200, "text/csv; charset=utf-8", b"0.5")
 BATCH = 500
 CLIENTS = 64

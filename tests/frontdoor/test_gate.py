@@ -307,6 +307,57 @@ def test_m3_a_disabled_key_is_refused_within_a_second() -> None:
     assert find("K" * 129) is None
 
 
+def test_a_key_in_use_is_renewed_before_anyone_waits_for_it() -> None:
+    clock = [100.0]
+    keys = Keys()
+    ring = Keyring(keys, lambda: clock[0])
+
+    async def run() -> None:
+        assert ring.held("AKIDEXAMPLE") is None
+        await ring.find("AKIDEXAMPLE")
+        keys.disable("AKIDEXAMPLE")
+        clock[0] += 0.3
+        held = [ring.held("AKIDEXAMPLE") for _ in range(5)]
+        assert held == [KEY] * 5
+        await until(lambda: not ring._renewals)
+        assert keys.asked == 2
+        renewed = ring.held("AKIDEXAMPLE")
+        assert renewed is not None
+        assert not renewed.enabled
+        clock[0] += 0.5
+        assert ring.held("AKIDEXAMPLE") is None
+
+    asyncio.run(run())
+
+
+class Breaking(Keys):
+    """Credentials that can be read once."""
+
+    def find(self, access_key_id: str) -> Credential | None:
+        if self.asked:
+            raise OSError("no disk")
+        return super().find(access_key_id)
+
+
+def test_a_store_that_fails_makes_no_key_live_longer(caplog: pytest.LogCaptureFixture) -> None:
+    clock = [100.0]
+    keys = Breaking()
+    ring = Keyring(keys, lambda: clock[0])
+
+    async def run() -> None:
+        await ring.find("AKIDEXAMPLE")
+        clock[0] += 0.3
+        assert ring.held("AKIDEXAMPLE") == KEY
+        await until(lambda: not ring._renewals)
+        clock[0] += 0.2
+        assert ring.held("AKIDEXAMPLE") is None
+        with pytest.raises(OSError, match="no disk"):
+            await ring.find("AKIDEXAMPLE")
+
+    asyncio.run(run())
+    assert "could not be renewed" in caplog.text
+
+
 def test_the_keyring_is_bounded() -> None:
     keys = Keys([replace(KEY, access_key_id=f"AKID{number}") for number in range(1100)])
     ring = Keyring(keys, lambda: 1.0)
