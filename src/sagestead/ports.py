@@ -254,8 +254,8 @@ class Engine(Protocol):
         """Remove an ended run and its folder; a living one is killed first."""
         ...
 
-    def changed(self, wait: float) -> bool:
-        """Wait up to `wait` seconds for any run to become ready or end; True if one did."""
+    def changed(self, wait: float) -> frozenset[str]:
+        """Wait up to `wait` seconds for any run to become ready or end; return the ids of those that did."""
         ...
 
 

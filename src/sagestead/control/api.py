@@ -20,8 +20,8 @@ from sagestead.wire.http import Call, Response
 BODY_LIMIT = 2 * 1024 * 1024
 THREADS = 16
 MOST_HELD = 512
-GLANCE = 0.02
-GLANCES_AT_ONCE = 16
+GLANCE = 0.004
+GLANCES_AT_ONCE = 4
 
 
 class Api:

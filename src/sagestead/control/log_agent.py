@@ -8,6 +8,8 @@ the last word: whatever it holds beyond the note is not carried again.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 import secrets
 import threading
@@ -27,7 +29,7 @@ LONGEST_LINE = 32 * 1024
 CHUNK = 256 * 1024
 TICK_SECONDS = 0.05
 IDLE_SECONDS = 0.2
-SILENT_SECONDS = 30.0
+SILENT_SECONDS = 5.0
 SILENT_PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
@@ -133,7 +135,6 @@ class _Followed:
     is_job: bool
     heard_at: float
     pause: float = TICK_SECONDS
-    due: float = 0.0
 
 
 class LogAgent:
@@ -145,13 +146,17 @@ class LogAgent:
         self._clock = clock
         self._mutex = threading.Lock()
         self._followed: dict[str, _Followed] = {}
+        self._queue: list[tuple[float, int, str, _Followed]] = []
+        self._numbers = itertools.count()
 
     def follow(self, owner: Resource, run_id: str) -> None:
         """Carry the run's lines from now on; again is fine."""
         with self._mutex:
             if run_id not in self._followed:
                 is_job = owner.key.kind is not Kind.ENDPOINT
-                self._followed[run_id] = _Followed(self._tails(owner, run_id), is_job, self._clock())
+                now = self._clock()
+                followed = self._followed[run_id] = _Followed(self._tails(owner, run_id), is_job, now)
+                heapq.heappush(self._queue, (now, next(self._numbers), run_id, followed))
 
     def last_lines(self, owner: Resource, run_id: str, count: int) -> tuple[str, ...]:
         """Return the last lines of the run that are in its stream."""
@@ -173,27 +178,36 @@ class LogAgent:
     def run(self, stopping: threading.Event) -> None:
         """Carry lines until `stopping` is set."""
         while not stopping.wait(TICK_SECONDS):
-            with self._mutex:
-                everything = list(self._followed.items())
             now = self._clock()
-            for run_id, followed in everything:
-                if followed.due <= now:
-                    self._tick(run_id, followed, now)
+            for run_id, followed in self._take_due(now):
+                due = self._tick(run_id, followed, now)
+                with self._mutex:
+                    heapq.heappush(self._queue, (due, next(self._numbers), run_id, followed))
 
-    def _tick(self, run_id: str, followed: _Followed, now: float) -> None:
+    def _take_due(self, now: float) -> list[tuple[str, _Followed]]:
+        """Return the runs whose logs are to be looked at now, those released meanwhile left out."""
+        due = []
+        with self._mutex:
+            while self._queue and self._queue[0][0] <= now:
+                _, _, run_id, followed = heapq.heappop(self._queue)
+                if self._followed.get(run_id) is followed:
+                    due.append((run_id, followed))
+        return due
+
+    def _tick(self, run_id: str, followed: _Followed, now: float) -> float:
+        """Carry what there is; return when to look again."""
         try:
             carried = [tail.pump(is_all=False) for tail in followed.tails]
         except Exception:  # noqa: BLE001 - the agent outlives a failing store; logged, tried again
             _log.exception("log lines of %s are not carried yet", run_id)
-            followed.due = now + 1
-            return
+            return now + 1
         if any(carried):
             followed.heard_at, followed.pause = now, TICK_SECONDS
         elif followed.is_job or now < followed.heard_at + SILENT_SECONDS:
             followed.pause = min(IDLE_SECONDS, followed.pause * 2)
         else:
             followed.pause = SILENT_PAUSE
-        followed.due = now + followed.pause - TICK_SECONDS
+        return now + followed.pause - TICK_SECONDS
 
     def _tails_of(self, run_id: str) -> list[Tail]:
         with self._mutex:
@@ -204,7 +218,7 @@ class LogAgent:
         folder = self._engine.folder(run_id)
 
         stream = stream_of(owner, run_id, instance_of(folder))
-        main = partial(self._engine.log, run_id)
+        main = partial(read_part, folder / "log")
         tails = [Tail(main, folder / "log.carried", stream, self._logs, self._clock)]
         if owner.key.kind is Kind.TRANSFORM_JOB:
             read, beside = partial(read_part, folder / "data-log"), data_stream(stream)

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +41,8 @@ OPT_ML = "opt-ml"
 ARCHIVE = "model.tar.gz"
 CHECKPOINTS = "/opt/ml/checkpoints/"
 HOST = "algo-1"
+SHARERS = 64
+"""How many generations may fetch their artifacts at the same time."""
 
 
 class Staging:
@@ -51,7 +52,7 @@ class Staging:
         self._engine = engine
         self._objects = objects
         self._clock = clock
-        self._sharing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._sharing = tuple(threading.Lock() for _ in range(SHARERS))
 
     def instance(self, endpoint: Resource, step: StageInstance) -> None:
         """Stage an instance of an endpoint: the artifact that its generation first fetched."""
@@ -100,7 +101,7 @@ class Staging:
         shared = self._engine.folder(step.shared)
         kept = shared / hashlib.sha256(uri.encode()).hexdigest()[:32]
         note = kept.with_suffix(".sha256")
-        with self._sharing[step.shared]:
+        with self._sharing[hash(step.shared) % SHARERS]:
             if not (kept.exists() and note.exists()):
                 digest = self._fetch(account, *split_uri(uri), kept)
                 note.write_text(digest)

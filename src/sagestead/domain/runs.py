@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from sagestead.domain.resources import Key, Kind
 from sagestead.domain.routes import INLINE
 
 Role = Literal["serve", "prepare", "train", "transform"]
@@ -78,7 +79,7 @@ class RunState:
     """What can be seen of a run.
 
     Attributes:
-        run_id: identity, chosen by the owner: `kind/…/ordinal`, deterministic.
+        run_id: identity, chosen by the owner: `kind/account/region/name/…`, deterministic.
         phase: STARTING: the process lives; READY: it serves at `address`; EXITED: ended with
             `exit_code` (negative: signal number); LOST: ended unsupervised (power loss, kill of the tree).
             A `prepare` run whose folder is whole has EXITED with 0, whatever became of its process.
@@ -113,3 +114,9 @@ class RunState:
     def tries(self) -> int:
         """How many of its starts count, when it is asked whether it may be started again."""
         return self.attempt - self.interruptions
+
+
+def owner_of(run_id: str) -> Key:
+    """Return the resource whose run it is."""
+    kind, account, region, name, *_ = run_id.split("/")
+    return Key(Kind(kind), account, region, name)

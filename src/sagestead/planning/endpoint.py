@@ -38,7 +38,9 @@ DEATHS_BEFORE_READY = 4
 """A new instance that dies this often before it ever answers is given up."""
 
 RESTAGE_SECONDS = 30.0
-SETTLE_SECONDS = 0.02
+SETTLE_SECONDS = 0.5
+"""How often it is looked whether the front doors have followed, should nobody say so."""
+
 WITHDRAWN_SECONDS = 3.0
 DRAIN_GRACE = 30.0
 DELETE_GRACE = 5.0
@@ -99,10 +101,14 @@ def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obse
     tended.all(wanted, wanted.instances)
     if serving:
         tended.all(serving, serving.instances)
-    runs = [seen.runs.get(instance.run_id) for instance in fresh]
-    if any(run is not None and run.phase is RunPhase.LOST for run in runs):
+    launched = {step.run_id for step in tended.steps if isinstance(step, Launch)}
+    runs = {instance.run_id: seen.runs.get(instance.run_id) for instance in fresh}
+    if any(run is not None and run.phase is RunPhase.LOST for run in runs.values()):
         detail["_deployment"].pop("launched_at", None)
-    elif all(runs):
+    if all(
+        run_id in launched or (run is not None and run.phase is not RunPhase.LOST)
+        for run_id, run in runs.items()
+    ):
         detail["_deployment"].setdefault("launched_at", round(now, 3))
     obstacle = _obstacle(fresh, seen, detail, now)
     if obstacle is not None:
@@ -114,7 +120,8 @@ def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obse
         deadline = min((_deadline(one, detail) for one in fresh), default=now + backoff.LONGEST_SECONDS)
         return Plan(tuple(steps), endpoint.status, detail, min(deadline, tended.look_again))
     if seen.route != wanted.route(seen.runs) or not seen.settled:
-        return Plan(tuple(_routing(wanted, seen)), endpoint.status, detail, now + SETTLE_SECONDS)
+        steps, look_again = tuple(_routing(wanted, seen)), now + SETTLE_SECONDS
+        return Plan(steps, endpoint.status, detail, look_again, awaits_doors=True)
     return _serve(endpoint, serving, wanted, seen, detail)
 
 
@@ -176,7 +183,8 @@ def _keep(endpoint: Resource, serving: Fleet, seen: Observed, now: float) -> Pla
     look_again = None if serving.is_ready(seen.runs) else tended.look_again
     left = _clear(seen.runs, serving, DRAIN_GRACE)
     if left and not (seen.settled and seen.route == serving.route(seen.runs)):
-        left, look_again = [], now + SETTLE_SECONDS
+        look_again = now + SETTLE_SECONDS
+        return Plan(tuple(steps), EndpointStatus.IN_SERVICE, detail, look_again, awaits_doors=True)
     return Plan((*steps, *left), EndpointStatus.IN_SERVICE, detail, look_again)
 
 
@@ -191,9 +199,10 @@ def _delete(endpoint: Resource, seen: Observed, now: float) -> Plan:
     since = endpoint.detail.get("_deleting", round(now, 3))
     detail = {**endpoint.detail, "_deleting": since}
     if seen.route is not None:
-        return Plan((WithdrawRoute(),), EndpointStatus.DELETING, detail, now + SETTLE_SECONDS)
+        look_again = now + SETTLE_SECONDS
+        return Plan((WithdrawRoute(),), EndpointStatus.DELETING, detail, look_again, awaits_doors=True)
     if not seen.settled and now < since + WITHDRAWN_SECONDS:
-        return Plan((), EndpointStatus.DELETING, detail, now + SETTLE_SECONDS)
+        return Plan((), EndpointStatus.DELETING, detail, now + SETTLE_SECONDS, awaits_doors=True)
     living = [run_id for run_id, run in seen.runs.items() if run.phase not in backoff.ENDED]
     if living or seen.busy:
         steps = tuple(Stop(run_id, DELETE_GRACE) for run_id in living)

@@ -131,6 +131,7 @@ class Plan:
         look_again: when to plan anew (seconds since the epoch); None: when something changes.
         spec: replaces what was asked, when an update is taken back.
         remove: the resource itself goes.
+        awaits_doors: it can go on once every front door has seen the endpoint's route.
     """
 
     steps: tuple[Step, ...]
@@ -139,6 +140,7 @@ class Plan:
     look_again: float | None = None
     spec: Json | None = None
     remove: bool = False
+    awaits_doors: bool = False
 
 
 @dataclass(frozen=True, slots=True)

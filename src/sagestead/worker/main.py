@@ -65,12 +65,12 @@ def work(task: Work) -> int:
     return code
 
 
-def tell(notices: Path) -> None:
-    """Wake whoever listens at `notices`; nobody there, or plenty of notices already, is fine."""
+def tell(notices: Path, run: RunFolder) -> None:
+    """Tell whoever listens at `notices` that a run changed; nobody there, or many notices, is fine."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.settimeout(0)
         try:
-            sender.sendto(b"\0", str(notices))
+            sender.sendto(run.path.name.encode(), str(notices))
         except OSError:
             return
 
@@ -85,7 +85,7 @@ def _serve(task: Work) -> int:
         return 0
     server.ping()
     write_json(task.run.ready, {"address": str(task.address)})
-    tell(task.notices)
+    tell(task.notices, task.run)
     server.serve()
     return 0
 

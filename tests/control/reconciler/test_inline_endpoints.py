@@ -109,7 +109,7 @@ def test_a_prepared_folder_that_was_removed_is_made_again(still: World) -> None:
         folder = prepared(still, "again")
     shutil.rmtree(folder)
     with still.reconciling("inline"):
-        still.until(lambda: (folder / "greeting").exists())
+        still.until((folder / "greeting").exists)
         delete(still, "again")
 
 

@@ -1,7 +1,8 @@
 """The reconciler: lease, observe, plan, carry out, record.
 
 Rules: the current state decides, never an event; an event is only a reason to look. A write names the version
-that was read, so whoever else wrote meanwhile wins and is looked at anew. One look at a resource at a time.
+that was read, so whoever else wrote meanwhile wins and is looked at anew. One look at a resource at a time; a
+look that finds nothing to do writes nothing. What rests costs nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import heapq
 import logging
 import threading
 import uuid
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sagestead.control.artifacts import Artifacts
 from sagestead.control.log_agent import LogAgent
@@ -25,7 +25,7 @@ from sagestead.control.staging import Staging
 from sagestead.domain import endpoint as endpoint_words
 from sagestead.domain import job_status
 from sagestead.domain.resources import Key, Kind, Resource
-from sagestead.domain.runs import RunState
+from sagestead.domain.runs import RunState, owner_of
 from sagestead.planning import endpoint as endpoint_planning
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
@@ -41,10 +41,10 @@ AT_ONCE = 8
 MOST_UNDER_WAY = 10_000
 HORIZON_SECONDS = 100 * 86400.0
 WAIT_SECONDS = 0.02
-SWEEP_SECONDS = 5.0
-SWEEP_PAUSE = 4
-"""So many times as long as a sweep took nothing is swept, so that many changes at once cost little."""
+SHORT_WAIT_SECONDS = 0.004
+"""How often it is asked whether anybody has written: seldom, but often while somebody does."""
 
+LIVELY_SECONDS = 2.0
 ALARM_SECONDS = 0.25
 
 _log = logging.getLogger(__name__)
@@ -55,15 +55,6 @@ _MAY_FOLLOW = {
     Kind.TRANSFORM_JOB: job_status.may_follow,
     Kind.TUNING_JOB: job_status.may_follow,
 }
-
-Sight = frozenset[tuple[str, str, int]]
-"""What was seen of a resource's runs: (run id, phase, attempt) of each."""
-
-
-@dataclass(slots=True)
-class _Watched:
-    key: Key
-    sight: Sight
 
 
 class Reconciler:
@@ -110,9 +101,9 @@ class Reconciler:
             engine, routes, staging, artifacts, self._agent, self._errands, self._trials, clock
         )
         self._mutex = threading.Lock()
-        self._working: dict[Key, Resource | None] = {}
-        self._watched: dict[str, _Watched] = {}
-        self._pokes: set[Key] = set()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler")
+        self._working: dict[Key, bool] = {}
+        self._settling: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._alarm = 0.0
         self._dues: list[float] = []
@@ -121,66 +112,79 @@ class Reconciler:
         """Work until `stopping` is set; then finish what is under way."""
         carrier = threading.Thread(target=self._agent.run, args=(stopping,), name="log-agent", daemon=True)
         carrier.start()
-        for route in self._routes.changes(0).changed:
-            self._poke(Key(Kind.ENDPOINT, *route.place))
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler") as pool:
-            self._take_over(pool)
-            self._loop(stopping, pool)
+        inspector = threading.Thread(target=self._inspect, args=(stopping,), name="inspector", daemon=True)
+        self._take_over()
+        inspector.start()
+        self._loop(stopping)
+        inspector.join()
+        self._pool.shutdown(cancel_futures=True)
         self._errands.close()
         carrier.join()
 
-    def _loop(self, stopping: threading.Event, pool: ThreadPoolExecutor) -> None:
-        revision, is_news, pause, swept = -1, True, 0.0, 0.0
+    def _loop(self, stopping: threading.Event) -> None:
+        revision, lively_until = -1, 0.0
         while not stopping.is_set():
             try:
-                is_news = self._engine.changed(WAIT_SECONDS) or is_news
-                begun = self._clock()
-                if begun >= swept + (pause if is_news else SWEEP_SECONDS):
-                    self._sweep()
-                    is_news, swept = False, self._clock()
-                    pause = SWEEP_PAUSE * (swept - begun)
-                self._deliver_pokes()
+                now = self._clock()
+                wait = SHORT_WAIT_SECONDS if now < lively_until else WAIT_SECONDS
+                for run_id in self._engine.changed(wait):
+                    self._poke(owner_of(run_id))
                 before, revision = revision, self._resources.revision()
+                if revision != before:
+                    lively_until = self._clock() + LIVELY_SECONDS
+                    self._poke_settled()
                 if revision != before or self._is_time():
-                    self._lease(pool)
+                    self._lease()
             except Exception:  # noqa: BLE001 - the loop outlives a failing store; logged
                 _log.exception("the reconciler's round failed; it goes on")
                 stopping.wait(1)
 
-    def _sweep(self) -> None:
-        """Poke the resources whose runs changed since they were last planned on."""
+    def _inspect(self, stopping: threading.Event) -> None:
+        """Look once, beside everything else, whether what rests is as it was left."""
+        for route in self._routes.changes(0).changed:
+            if stopping.is_set():
+                return
+            try:
+                self._inspect_one(Key(Kind.ENDPOINT, *route.place))
+            except Exception:  # noqa: BLE001 - a look says more, and tries again
+                self._poke(Key(Kind.ENDPOINT, *route.place))
+
+    def _inspect_one(self, key: Key) -> None:
         with self._mutex:
-            idle = [(arn, one) for arn, one in self._watched.items() if one.key not in self._working]
-        for arn, watched in idle:
-            if _sight(self._engine.runs(arn)) != watched.sight:
-                self._poke(watched.key)
+            if key in self._working:
+                return
+        endpoint = self._resources.get(key)
+        if endpoint is not None and endpoint.due_at is None:
+            plan = self._plan(endpoint, self._observer.runs(endpoint))
+            if _is_idle(endpoint, plan):
+                return
+        self._poke(key)
 
     def _poke(self, key: Key) -> None:
         """Have a resource looked at soon."""
         with self._mutex:
-            self._pokes.add(key)
+            if key in self._working:
+                self._working[key] = True
+                return
+            self._working[key] = False
+        self._submit(key, None)
 
-    def _deliver_pokes(self) -> None:
+    def _submit(self, key: Key, resource: Resource | None) -> None:
+        try:
+            self._pool.submit(self._work, key, resource)
+        except RuntimeError:  # closing: whoever comes next looks at everything
+            _log.debug("%s is left to whoever comes next", key.name)
+
+    def _poke_settled(self) -> None:
+        """Have endpoints looked at whose route every front door has seen."""
+        now = self._clock()
         with self._mutex:
-            pokes = [key for key in self._pokes if key not in self._working]
-        for key in pokes:
-            with self._mutex:
-                self._pokes.discard(key)
-            try:
-                self._make_due(key)
-            except Stale:
+            waiting = list(self._settling)
+        for key in waiting:
+            if self._routes.settled(key.account, key.region, key.name, now):
+                with self._mutex:
+                    self._settling.discard(key)
                 self._poke(key)
-            except Exception:
-                self._poke(key)
-                raise
-
-    def _make_due(self, key: Key) -> None:
-        """Make a resource due; withdraw the route of an endpoint that is gone."""
-        resource = self._resources.get(key)
-        if resource is not None:
-            self._resources.update(resource, Change(self._clock(), touch=False))
-        elif key.kind is Kind.ENDPOINT:
-            self._routes.withdraw(key.account, key.region, key.name)
 
     def _is_time(self) -> bool:
         """True when something is due, or it is time to see what another process made due."""
@@ -192,7 +196,7 @@ class Reconciler:
         with self._mutex:
             heapq.heappush(self._dues, at)
 
-    def _lease(self, pool: ThreadPoolExecutor) -> None:
+    def _lease(self) -> None:
         """Take what is due, as much as there are hands for."""
         now = self._clock()
         with self._mutex:
@@ -203,15 +207,15 @@ class Reconciler:
         leased = self._resources.lease(self._holder, now, LEASE_SECONDS, free) if free > 0 else []
         if len(leased) >= free:
             self._alarm = now + WAIT_SECONDS
-        self._hand_out(leased, pool)
+        self._hand_out(leased)
 
-    def _take_over(self, pool: ThreadPoolExecutor) -> None:
+    def _take_over(self) -> None:
         """Look at everything under way, as if all were due and a dead predecessor's leases had ended."""
         then, seconds = self._clock() + HORIZON_SECONDS, LEASE_SECONDS - HORIZON_SECONDS
-        self._hand_out(self._resources.lease(self._holder, then, seconds, MOST_UNDER_WAY), pool)
+        self._hand_out(self._resources.lease(self._holder, then, seconds, MOST_UNDER_WAY))
 
-    def _hand_out(self, leased: list[Resource], pool: ThreadPoolExecutor) -> None:
-        """Have resources looked at; one that is being worked on waits its turn."""
+    def _hand_out(self, leased: list[Resource]) -> None:
+        """Have resources looked at; one that is being worked on is looked at again."""
         self._note(*leased)
         for resource in leased:
             if resource.key.kind not in _MAY_FOLLOW:
@@ -219,26 +223,39 @@ class Reconciler:
                 continue
             with self._mutex:
                 is_working = resource.key in self._working
-                self._working[resource.key] = resource if is_working else None
+                self._working[resource.key] = is_working
             if not is_working:
-                pool.submit(self._work, resource)
+                self._submit(resource.key, resource)
 
     def _note(self, *resources: Resource) -> None:
         """Take notice of resources as they are now; have jobs looked at whose turn has come by that."""
         for key in self._turns.note(*resources):
             self._poke(key)
 
-    def _work(self, resource: Resource) -> None:
-        waiting: Resource | None = resource
-        while waiting is not None:
-            current = waiting
-            self._look(current)
-            with self._mutex:
-                waiting = self._working[current.key]
-                if waiting is None:
-                    del self._working[current.key]
+    def _work(self, key: Key, resource: Resource | None) -> None:
+        """Look at a resource, and again while there is a reason to."""
+        is_again = True
+        while is_again:
+            try:
+                current = self._resources.get(key) if resource is None else resource
+                if current is None:
+                    self._clear_away(key)
                 else:
-                    self._working[current.key] = None
+                    self._look(current)
+            except Exception:  # noqa: BLE001 - a thread's end; logged, its alarm or lease comes again
+                _log.exception("%s could not be read", key.name)
+            resource = None
+            with self._mutex:
+                is_again = self._working[key]
+                if is_again:
+                    self._working[key] = False
+                else:
+                    del self._working[key]
+
+    def _clear_away(self, key: Key) -> None:
+        """Withdraw the route of an endpoint that is gone."""
+        if key.kind is Kind.ENDPOINT:
+            self._routes.withdraw(key.account, key.region, key.name)
 
     def _look(self, resource: Resource) -> None:
         """Look at a resource once, and record what came of it."""
@@ -247,7 +264,7 @@ class Reconciler:
             plan = self._plan(resource, runs)
             for step in plan.steps:
                 self._effects.carry_out(resource, step)
-            self._record(resource, plan, _sight(runs.values()))
+            self._record(resource, plan)
             self._failures.pop(resource.key, None)
         except Stale:
             _log.debug("%s was written meanwhile", resource.arn)
@@ -266,13 +283,15 @@ class Reconciler:
             return tuning_planning.plan(resource, self._trials.observe(resource), now)
         return transform_planning.plan(resource, self._observer.transform(resource, runs), now)
 
-    def _record(self, resource: Resource, plan: Plan, sight: Sight) -> None:
+    def _record(self, resource: Resource, plan: Plan) -> None:
         if not _MAY_FOLLOW[resource.key.kind](resource.status, plan.status):
             raise AssertionError(f"{resource.arn} cannot go from {resource.status} to {plan.status}")
+        with self._mutex:
+            (self._settling.add if plan.awaits_doors else self._settling.discard)(resource.key)
         if plan.remove:
             self._resources.delete(resource)
-            with self._mutex:
-                self._watched.pop(resource.arn, None)
+            return
+        if _is_idle(resource, plan):
             return
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
         change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
@@ -282,13 +301,6 @@ class Reconciler:
             self._poke(tuning_job)
         if plan.look_again is not None:
             self._note_due(plan.look_again)
-        with self._mutex:
-            if sight or plan.look_again is not None:
-                self._watched[resource.arn] = _Watched(resource.key, sight)
-            else:
-                self._watched.pop(resource.arn, None)
-        if sight != _sight(self._engine.runs(resource.arn)):
-            self._poke(resource.key)
 
     def _retry(self, resource: Resource, fault: Exception) -> None:
         """Look again later; after some tries, end what cannot be carried out."""
@@ -304,7 +316,7 @@ class Reconciler:
                 self._resources.update(resource, Change(now + delay(tries + 1), touch=False))
                 self._note_due(now + delay(tries + 1))
             else:
-                self._record(resource, replace(plan, look_again=now), frozenset())
+                self._record(resource, replace(plan, look_again=now))
                 self._failures.pop(resource.key, None)
         except Stale:
             self._poke(resource.key)
@@ -321,5 +333,12 @@ class Reconciler:
         return transform_planning.give_up(resource, reason, now)
 
 
-def _sight(runs: Iterable[RunState]) -> Sight:
-    return frozenset((run.run_id, run.phase.value, run.attempt) for run in runs)
+def _is_idle(resource: Resource, plan: Plan) -> bool:
+    """True when a plan changes nothing that is stored, nor asks for an earlier look than is due already."""
+    same = (resource.status, resource.detail) == (plan.status, plan.detail)
+    if plan.steps or plan.remove or plan.spec is not None or resource.lease is not None or not same:
+        return False
+    due = resource.due_at
+    if due is None or plan.look_again is None:
+        return plan.look_again == due
+    return due <= plan.look_again

@@ -50,9 +50,13 @@ class Observer:
         """Return the runs of a resource by id; their logs are followed from then on."""
         runs = {run.run_id: run for run in self.engine.runs(owner.arn)}
         for run_id, run in runs.items():
+            if run.prepared is not None and owner.status == EndpointStatus.IN_SERVICE:
+                continue  # carried whole before that
             self.agent.follow(owner, run_id)
             if run.phase in ENDED:
                 self.agent.drain(run_id)
+            if run.prepared is not None:
+                self.agent.release(run_id)
         return runs
 
     def endpoint(

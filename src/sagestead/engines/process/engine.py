@@ -11,12 +11,12 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from sagestead.domain.runs import RunSpec, RunState
 from sagestead.engines.process import lock
+from sagestead.engines.process.living import Living
 from sagestead.engines.process.nursery import Nursery, ZygoteLost
 from sagestead.engines.process.observe import Record, observe, read_record
 from sagestead.engines.process.places import Places
@@ -51,7 +51,7 @@ class ProcessEngine:
         self._watch = Watch(self._places.notices, self._look)
         self._pulse = Pulse(silence, self._instances, self._end_hung)
         self._deadlines: dict[Path, float] = {}
-        self._adopted: dict[Path, bool] = {}
+        self._living = Living()
 
     def start(self) -> None:
         """Start the zygote and take over the runs that live already."""
@@ -90,10 +90,12 @@ class ProcessEngine:
             for _ in range(2):
                 held = lock.take(run.lock)
                 if held is None:
+                    self._living.adopt(run, run_id)
                     return
                 try:
                     self._begin(run, run_id, spec)
                     self._nursery.fork(run, self._places.address(run_id), self._places.notices, held)
+                    self._living.add(run, run_id)
                 except ZygoteLost:
                     self._replace_zygote()
                 else:
@@ -143,14 +145,14 @@ class ProcessEngine:
         with self._mutex:
             record = read_record(run)
             self._deadlines.pop(run.path, None)
-            self._adopted.pop(run.path, None)
+            self._living.drop(run)
             shutil.rmtree(run.path, ignore_errors=True)
             self._places.address(run_id).unlink(missing_ok=True)
             if record is not None:
                 self._places.strike(record.spec.owner, run_id)
 
-    def changed(self, wait: float) -> bool:
-        """Wait up to `wait` seconds for any run to become ready or end; True if one did."""
+    def changed(self, wait: float) -> frozenset[str]:
+        """Wait up to `wait` seconds for any run to become ready or end; return the ids of those that did."""
         return self._watch.wait(wait)
 
     def _begin(self, run: RunFolder, run_id: str, spec: RunSpec) -> None:
@@ -160,7 +162,6 @@ class ProcessEngine:
         for name in _LEFT_OVER:
             getattr(run, name).unlink(missing_ok=True)
         self._deadlines.pop(run.path, None)
-        self._adopted.pop(run.path, None)
         self._places.enlist(spec.owner, run_id)
         Record(run_id, spec, attempt, interruptions, self._clock()).write(run)
 
@@ -175,8 +176,8 @@ class ProcessEngine:
             pause.wait(0.01)
         return False
 
-    def _look(self) -> bool:
-        """Replace a lost zygote, kill what is overdue, and look at runs that no zygote of ours watches."""
+    def _look(self, names: frozenset[str]) -> list[str]:
+        """Replace a lost zygote and kill what is overdue; return the ids of runs that changed."""
         with self._mutex:
             if self._nursery.needs_another():
                 self._replace_zygote()
@@ -186,26 +187,16 @@ class ProcessEngine:
                     _kill(RunFolder(path))
                 else:
                     del self._deadlines[path]
-            return self._look_at_adopted()
+            return self._living.changed(names)
 
-    def _look_at_adopted(self) -> bool:
-        changed = False
-        for path, was_ready in list(self._adopted.items()):
-            run = RunFolder(path)
-            if not lock.held(run.lock):
-                del self._adopted[path]
-                changed = True
-            elif not was_ready and run.ready.exists():
-                self._adopted[path] = True
-                changed = True
-        return changed
-
-    def _instances(self) -> Iterator[tuple[Path, Path]]:
-        """Yield (run folder, address) of what serves and was not asked to end."""
-        for run in self._places.every():
-            ready = read_json(run.ready)
-            if ready is not None and not run.stop.exists():
-                yield run.path, Path(ready["address"])
+    def _instances(self) -> list[tuple[Path, Path]]:
+        """Return (run folder, address) of what serves and was not asked to end."""
+        with self._mutex:
+            return [
+                (run.path, address)
+                for run, address in self._living.serving()
+                if run.path not in self._deadlines
+            ]
 
     def _end_hung(self, path: Path) -> None:
         """Kill an instance that answers nothing, and say so in its log."""
@@ -219,14 +210,15 @@ class ProcessEngine:
     def _replace_zygote(self) -> None:
         self._nursery.close()
         self._nursery.start()
-        self._adopt()
+        self._living.orphan()
 
     def _adopt(self) -> None:
-        """Remember the living runs whose end no zygote of ours will announce, and when to kill them."""
+        """Remember the living runs of an engine before, and when to kill them."""
         for run in self._places.every():
-            if not lock.held(run.lock):
+            record = read_record(run) if lock.held(run.lock) else None
+            if record is None:
                 continue
-            self._adopted.setdefault(run.path, run.ready.exists())
+            self._living.adopt(run, record.run_id)
             if (asked := read_json(run.stop)) is not None:
                 self._deadlines[run.path] = asked["deadline"]
 

@@ -1,32 +1,34 @@
 """The engine's watch: a thread that wakes on notices and looks around at least four times a second.
 
-Rule: a notice is only a reason to look. Lost or superfluous notices do no harm.
+Rule: a notice names a run and is only a reason to look at it. Lost or superfluous notices do no harm.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 LOOK_SECONDS = 0.25
+_NAME_LIMIT = 64
+_AT_ONCE = 256
 
 _LOG = logging.getLogger(__name__)
 
 
 class Watch:
-    """Counts changes and lets others wait for the next one."""
+    """Gathers the ids of runs that changed and lets others wait for them."""
 
-    def __init__(self, notices: Path, look: Callable[[], bool]) -> None:
-        """`look` is called after each notice and each interval; it says whether it found a change."""
+    def __init__(self, notices: Path, look: Callable[[frozenset[str]], Iterable[str]]) -> None:
+        """`look` is given the names in notices, now and then none; it returns ids of runs that changed."""
         self._notices = notices
         self._look = look
         self._changed = threading.Condition()
-        self._changes = 0
-        self._told = 0
+        self._news: set[str] = set()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
 
@@ -45,34 +47,37 @@ class Watch:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
-        self._announce()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for a change since the last call that returned True; True if there was one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._changes > self._told or self._closing, seconds)
-            fresh = self._changes > self._told
-            self._told = self._changes
-            return fresh and not self._closing
-
-    def _announce(self) -> None:
-        with self._changed:
-            self._changes += 1
             self._changed.notify_all()
+
+    def wait(self, seconds: float) -> frozenset[str]:
+        """Wait for a change; return the ids of the runs that changed since the last call."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._news or self._closing, seconds)
+            news = frozenset(self._news)
+            self._news.clear()
+            return news
+
+    def tell(self, run_ids: Iterable[str]) -> None:
+        """Add runs that changed."""
+        with self._changed:
+            self._news.update(run_ids)
+            if self._news:
+                self._changed.notify_all()
 
     def _run(self) -> None:
         while not self._closing:
-            noticed = self._hear()
+            names = self._hear()
             try:
-                found = self._look()
+                self.tell(self._look(names))
             except Exception:  # noqa: BLE001 - the watch goes on, whatever the machine's trouble
                 _LOG.exception("runs could not be looked at; trying again")
-                found = False
-            if found or noticed:
-                self._announce()
 
-    def _hear(self) -> bool:
-        try:
-            return bool(self._socket.recv(64))
-        except OSError:
-            return False
+    def _hear(self) -> frozenset[str]:
+        """Wait for a notice and return the names in all that have come."""
+        names = set()
+        with suppress(OSError):
+            names.add(self._socket.recv(_NAME_LIMIT))
+            while len(names) < _AT_ONCE:
+                names.add(os.read(self._socket.fileno(), _NAME_LIMIT))  # never waits, unlike recv
+        return frozenset(name.decode("ascii", "replace") for name in names)

@@ -40,6 +40,7 @@ PRELOADED = (
     "numpy",
     "scipy.sparse",
     "xgboost",
+    "sagestead.algorithms.xgboost.hosting",
     "sagestead.algorithms.xgboost.serving",
     "sagestead.algorithms.xgboost.training",
 )
@@ -147,7 +148,7 @@ class Zygote:
                     _write_end(child.run, code)
             os.close(child.lock)
             os.waitpid(end.si_pid, 0)
-            tell(child.notices)
+            tell(child.notices, child.run)
 
 
 def _write_end(run: RunFolder, code: int) -> None:
