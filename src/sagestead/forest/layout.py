@@ -39,8 +39,8 @@ VERSION = 2
 # KIND
 NUMERIC, CATEGORICAL, LINEAR = range(3)
 
-# A tree: its root, the steps to its deepest leaf, its group. A node is named by its distance in words from the
-# first one, so that a step computes no address.
+# A tree: its root, the steps to its deepest leaf, its group. A node is named by its distance in words from
+# the first one, so that a step computes no address.
 TREE = 3
 # A node: threshold (float32), left child, place of the value in a prepared row, what a leaf adds (float32).
 # Node 0 is nobody's: every node has one before it, and a leaf's "left child" is the node before it.

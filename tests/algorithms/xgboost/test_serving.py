@@ -13,8 +13,10 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sagestead.algorithms.xgboost import decoding, encoding
 from sagestead.algorithms.xgboost.recordio import Record, Tensor, frame, parse_record, write_record
 from sagestead.algorithms.xgboost.serving import load
+from sagestead.forest import compiling, scoring
 from sagestead.worker.contract import Answer, BatchModel, Invocation, Model, ModelRefused
 
 Loaded = Callable[..., Model]
@@ -297,6 +299,23 @@ def test_selectable_raw_scores_and_refusals(loaded: Loaded) -> None:
     )
     old = loaded(tag="0.90-2", SAGEMAKER_INFERENCE_OUTPUT="predicted_score")
     assert ask(old, csv_of(X[:1])).body.decode() == repr(expected("reg:squarederror", 1)[0])
+
+
+@pytest.mark.parametrize("tag", ["0.90-2", "1.0-1", "1.2-2", "1.7-1", "3.0-5"])
+@pytest.mark.parametrize("objective", ["reg:squarederror", "multi:softmax", "multi:softprob"])
+@pytest.mark.parametrize("mode", ["", "SAGEMAKER_BATCH", "SAGEMAKER_INFERENCE_OUTPUT"])
+def test_the_same_answers_with_and_without_kernels(
+    loaded: Loaded, tag: str, objective: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compiling.load() is not None
+    model = loaded(objective, tag, **({mode: "predicted_label"} if mode else {}))
+    wide = csv_of([[*X[0], 9.0]])
+    bodies = [csv_of(X[:1]), csv_of(X[:40]) + "\r\n", wide, "1,2,3", "0.1 , 2,nan,", "1,2,3,x", "1;2;3;4"]
+    asked = [(body, accept) for body in bodies for accept in (None, "application/json", "x/y")]
+    with_kernels = [ask(model, body, accept=accept) for body, accept in asked]
+    for module in (decoding, encoding, scoring):
+        monkeypatch.setattr(module, "kernels", lambda: None)
+    assert [ask(model, body, accept=accept) for body, accept in asked] == with_kernels
 
 
 @given(

@@ -1,0 +1,58 @@
+"""A row of text is scored as its numbers are, or left to who reads it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.forest.ensembles import FEATURES, ensemble_of, hard_rows, trained
+
+from sagestead.forest import compiling, scoring, transforms
+from sagestead.forest.scoring import Scorer
+
+ROW = ",".join(["0.25"] * FEATURES).encode()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernels() -> None:
+    assert compiling.load() is not None
+
+
+@pytest.mark.parametrize("objective", sorted(transforms.KNOWN))
+@pytest.mark.parametrize("booster", ["gbtree", "gblinear"])
+def test_one_row_has_the_bits_of_its_numbers(objective: str, booster: str) -> None:
+    ensemble = ensemble_of(trained(objective, booster, 3))
+    scorer = Scorer.of(ensemble)
+    for row in hard_rows(np.random.default_rng(3), ensemble, 20):
+        text = ",".join("" if np.isnan(cell) else repr(float(cell)) for cell in row)
+        found = scorer.score_row(text.encode())
+        if objective == "multi:softprob":
+            assert found is None
+        else:
+            assert found is not None
+            assert np.float32(found).tobytes() == scorer.score(row[None, :]).tobytes()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"1",
+        ROW + b",1",
+        ROW[:-5],
+        ROW + b"\n" + ROW,
+        ROW[:-4] + b"inf",
+        ROW[:-4] + b"1e39",
+        ROW + b"x",
+    ],
+)
+def test_what_is_not_one_whole_plain_row_is_left_alone(body: bytes) -> None:
+    scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
+    assert scorer.score_row(ROW + b"\r\n") is not None
+    assert scorer.score_row(body) is None
+
+
+def test_without_kernels_every_row_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
+    monkeypatch.setattr(scoring, "kernels", lambda: None)
+    assert scorer.score_row(ROW) is None
