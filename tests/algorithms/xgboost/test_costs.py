@@ -30,14 +30,18 @@ def rows(count: int) -> bytes:
 
 
 def test_a_few_rows_are_short_and_many_are_not() -> None:
-    assert told(rows(1)) < told(rows(2)) < told(rows(20)) < SHORT
-    assert told(rows(100)) > SHORT
-    assert told(rows(10_000)) > told(rows(1000)) > told(rows(100))
+    assert told(rows(1)) < told(rows(2)) < told(rows(100)) < SHORT
+    assert told(rows(150)) > SHORT
+    assert told(rows(10_000)) > told(rows(1000)) > told(rows(200)) > SHORT
 
 
 def test_the_trees_count_for_every_row() -> None:
     assert told(rows(1), steps=4000) < SHORT < told(rows(20), steps=8000)
     assert told(b"1\n" * 1000) > SHORT
+
+
+def test_what_python_has_to_read_takes_longer() -> None:
+    assert told(rows(30).replace(b"0.1", b"0_1")) > SHORT > told(rows(30))
 
 
 def test_without_kernels_it_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
