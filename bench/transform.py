@@ -5,6 +5,8 @@ python bench/transform.py [--quick] [--megabytes 1000] [--rounds 3] [--json FILE
 100 trees of depth 6, 41 columns with four decimals a cell; `--quick` is one round over 100 MB. The kernel
 scores a block of parsed rows on as many threads as there are cores. Rounds alternate between the two, each
 transform in a process of its own; the best round counts. Every line of the output is compared with XGBoost's.
+`of_the_kernels_rate` compares the clocks, `of_the_kernels_processor_time` what both spent on a row, which
+a busy machine disturbs less.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ def write_input(folder: Path, question: Question, megabytes: int) -> int:
     return count
 
 
-def kernel_rate(question: Question) -> float:
-    """Return rows a second of the bare kernel, on all cores."""
+def bare_kernel(question: Question) -> tuple[float, float]:
+    """Return rows a second of the bare kernel on all cores, and processor seconds a row."""
     scorer = Scorer.of(read(SMALL.file().read_bytes()))
     threads = os.cpu_count() or 1
     until = time.perf_counter() + KERNEL_SECONDS
@@ -78,16 +80,20 @@ def kernel_rate(question: Question) -> float:
             done += ROWS
         return done
 
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as pool:
         done = sum(pool.map(lambda _: work(), range(threads)))
-    return done / (time.perf_counter() - began)
+    return done / (time.perf_counter() - began), (time.process_time() - processor) / done
 
 
 def transformed(folder: Path) -> dict[str, float]:
     """Run one transform in a process of its own."""
     ran = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", CHILD, str(folder), IMAGE], stdout=subprocess.PIPE, check=True, timeout=600
+        [sys.executable, "-c", CHILD, str(folder), IMAGE],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=600,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # as the service starts its workers
     )
     figures: dict[str, float] = json.loads(ran.stdout)
     return figures
@@ -120,20 +126,24 @@ def main() -> None:
         folder = Path(name)
         blocks = write_input(folder, question, megabytes)
         size = (folder / "in.csv").stat().st_size
-        kernel, runs = 0.0, []
+        kernels, runs = [], []
         for _ in range(rounds):
-            kernel = max(kernel, kernel_rate(question))
+            kernels.append(bare_kernel(question))
             runs.append(transformed(folder))
             check(folder, question, blocks)
-    report = summary(size, blocks * ROWS, kernel, runs)
+    report = summary(size, blocks * ROWS, kernels, runs)
     print(json.dumps(report, indent=2))
     if given.json:
         given.json.write_text(json.dumps(report, indent=2))
 
 
-def summary(size: int, rows: int, kernel: float, runs: list[dict[str, float]]) -> dict[str, Any]:
+def summary(
+    size: int, rows: int, kernels: list[tuple[float, float]], runs: list[dict[str, float]]
+) -> dict[str, Any]:
     """Return the report; of all runs the fastest, and the greatest memory."""
     best = min(runs, key=lambda run: run["seconds"])
+    processor = min(run["processor_seconds"] for run in runs) / rows
+    kernel, kernel_processor = max(rate for rate, _ in kernels), min(spent for _, spent in kernels)
     return {
         "machine": machine(),
         "megabytes": round(size / 1e6),
@@ -141,9 +151,11 @@ def summary(size: int, rows: int, kernel: float, runs: list[dict[str, float]]) -
         "seconds": [round(run["seconds"], 2) for run in runs],
         "megabytes_a_second": round(size / best["seconds"] / 1e6, 1),
         "rows_a_second": round(rows / best["seconds"]),
-        "processor_us_a_row": round(best["processor_seconds"] / rows * 1e6, 3),
+        "processor_us_a_row": round(processor * 1e6, 3),
+        "kernel_processor_us_a_row": round(kernel_processor * 1e6, 3),
         "kernel_rows_a_second": round(kernel),
         "of_the_kernels_rate": round(rows / best["seconds"] / kernel, 3),
+        "of_the_kernels_processor_time": round(kernel_processor / processor, 3),
         "peak_megabytes": round(max(run["peak"] for run in runs) / 1e6),
         "megabytes_gained": round(max(run["peak"] - run["before"] for run in runs) / 1e6),
     }
