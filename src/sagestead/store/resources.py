@@ -20,6 +20,19 @@ _SORTS = {
     "status": resources.c.status,
 }
 
+_NOW = sa.bindparam("now", type_=sa.Double)
+_IS_DUE = sa.and_(
+    resources.c.due_at <= _NOW, sa.or_(resources.c.lease.is_(None), resources.c.leased_until <= _NOW)
+)
+# Asked fifty times a second: statements are made once.
+_IS_ANY_DUE = sa.select(resources.c.id).where(_IS_DUE).limit(1)
+_DUE = (
+    sa.select(resources)
+    .where(_IS_DUE)
+    .order_by(resources.c.due_at, resources.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
 _AFTER_EVERY_NAME = "\x7f"
 """Comes after every character that a name may have."""
 
@@ -83,14 +96,13 @@ class SqlResources:
 
     def lease(self, holder: str, now: float, seconds: float, limit: int) -> list[Resource]:
         """Take up to `limit` due resources that nobody holds; each comes with its `lease` token."""
-        free = sa.or_(resources.c.lease.is_(None), resources.c.leased_until <= now)
-        due = sa.select(resources).where(resources.c.due_at <= now, free)
+        when = {"now": now}
         with self._database.read() as connection:
-            if connection.execute(due.limit(1)).first() is None:
+            if connection.execute(_IS_ANY_DUE, when).first() is None:
                 return []
         token = f"{holder}/{uuid.uuid4()}"
         with self._database.write(announce=False) as connection:
-            rows = connection.execute(due.order_by(resources.c.due_at, resources.c.id).limit(limit)).all()
+            rows = connection.execute(_DUE, {**when, "most": limit}).all()
             connection.execute(
                 sa.update(resources)
                 .where(resources.c.id.in_([row.id for row in rows]))
