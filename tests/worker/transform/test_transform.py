@@ -298,6 +298,22 @@ def test_tfrecord(run: Run, tmp_path: Path) -> None:
     assert "Too much data for max payload size" in str(result.reason)
 
 
+def test_many_objects_are_worked_on_at_a_time_and_reported_in_order(
+    run: Run, tmp_path: Path, lines: list[str]
+) -> None:
+    contents = [b"no\n" if number % 10 == 7 else b"%d\n" % number * (number % 5 + 1) for number in range(60)]
+    result = run(Doubling(), *contents, content_type="text/csv", split_type="Line", assemble_with="Line")
+    bad = [number for number in range(60) if number % 10 == 7]
+    assert result.failed == [f"s3://bucket/in/{number}.csv" for number in bad]
+    assert result.done == [f"s3://bucket/in/{number}.csv" for number in range(60) if number not in bad]
+    assert [each.source for each in result.bad_records] == result.failed
+    assert [line.split()[2] for line in lines if "ClientError" in line] == [
+        f"bucket/in/{number}.csv:" for number in bad
+    ]
+    for number in set(range(60)) - set(bad):
+        assert written(tmp_path, number) == b"%.1f\n" % (2 * number) * (number % 5 + 1)
+
+
 def test_stopping_leaves_no_output_of_unfinished_objects(run: Run, tmp_path: Path) -> None:
     asked: list[int] = []
 

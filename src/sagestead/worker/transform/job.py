@@ -1,13 +1,14 @@
 """A batch transform job: every object through the model, in order, in bounded memory.
 
-Rule: an object's output is there whole or not at all; a failing object does not stop the others; payloads are
-answered several at a time and written in the order of the input.
+Rule: an object's output is there whole or not at all; a failing object does not stop the others; objects and
+their payloads are worked on several at a time, written in the order of the input and reported in theirs.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -96,9 +97,39 @@ def transform(  # noqa: PLR0913, PLR0917 - the task, what it works on, and its w
             [], [each.source for each in task.objects], [], f"ClientError: {error.sentence}"
         )
     threads = os.cpu_count() or 1 if getattr(model, "parallel", False) else 1
-    for each in task.objects:
-        job.run(each, asking, threads)
+    with (
+        ThreadPoolExecutor(threads, "payloads") as workers,
+        ThreadPoolExecutor(threads, "objects") as drivers,
+    ):
+        pool = _Pool(workers, threading.Semaphore(2 * threads + 1))
+        try:
+            for report in drivers.map(lambda each: job.run(each, asking, pool), task.objects):
+                job.add(report)
+        finally:
+            drivers.shutdown(cancel_futures=True)
     return job.result()
+
+
+@dataclass(slots=True)
+class _Report:
+    """What became of one object: `lines` for the data log, then those of its bad records."""
+
+    source: str
+    whole: bool = False
+    lines: list[str] = field(default_factory=list)
+    bad: list[BadRecord] = field(default_factory=list)
+    algorithms_fault: bool = False
+
+    def blame(self, refused: Refused, *, first: bool) -> None:
+        """Record a refusal: its bad records for the report, and for the data log what the platform says."""
+        self.algorithms_fault |= refused.is_algorithms_fault
+        if first and refused.is_algorithms_fault:
+            self.lines.append(f"Bad HTTP status received from algorithm: {refused.status}")
+        elif first and refused.status is not None:
+            self.lines.append(f"ClientError: {refused.status}")
+        if first:
+            self.lines += ["", "Message:", *refused.text[:_LOGGED].splitlines()]
+        self.bad += [BadRecord(self.source, record, cause) for record, cause in refused.bad]
 
 
 @dataclass(slots=True)
@@ -121,26 +152,40 @@ class _Job:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         self.log(f"{stamp}.{int(now * 1000) % 1000:03d}:[sagemaker logs]: {text}")
 
-    def run(self, each: TransformObject, asking: Asking, threads: int) -> None:
-        """Transform one object; its output file is left only when all of it was answered."""
+    def run(self, each: TransformObject, asking: Asking, pool: _Pool) -> _Report:
+        """Transform one object; its output file is left only when all of it was answered. On a thread."""
         output = self.folder / each.output
         output.parent.mkdir(parents=True, exist_ok=True)
-        whole = False
+        report = _Report(each.source)
         try:
-            with output.open("wb") as out, ThreadPoolExecutor(threads, "transform") as pool:
-                whole = not self.stopping() and self._stream(each, asking, _Pool(pool, threads), out)
+            with output.open("wb") as out:
+                report.whole = not self.stopping() and self._stream(each, asking, pool, out, report)
                 out.flush()
                 os.fsync(out.fileno())
         finally:
-            (self.done if whole else self.failed).append(each.source)
-            if not whole:
+            if not report.whole:
                 output.unlink()
+        return report
+
+    def add(self, report: _Report) -> None:
+        """Take in what became of the next object, and write its lines."""
+        (self.done if report.whole else self.failed).append(report.source)
+        self.algorithms_fault |= report.algorithms_fault
+        place = report.source.removeprefix("s3://")
+        for line in report.lines:
+            self.say(f"{place}: {line}")
+        for bad in report.bad[: MOST_BAD - len(self.bad)]:
+            self.bad.append(bad)
+            if bad.line:
+                self.say(f"{place}: line {bad.line}: {bad.cause}")
 
     def result(self) -> TransformResult:
         """Return the report."""
         return TransformResult(self.done, self.failed, self.bad, self._reason())
 
-    def _stream(self, each: TransformObject, asking: Asking, pool: _Pool, out: IO[bytes]) -> bool:
+    def _stream(
+        self, each: TransformObject, asking: Asking, pool: _Pool, out: IO[bytes], report: _Report
+    ) -> bool:
         """Put an object's portions through the model; True when all were answered and written."""
         good = True
         try:
@@ -148,32 +193,17 @@ class _Job:
                 parts = portions(source, self.settings.division(self.task))
                 for outcome in pool.in_order(asking.work, parts):
                     for refused in outcome.refused:
-                        self._blame(each, refused, first=good)
+                        report.blame(refused, first=good)
                         good = False
-                    if self.stopping() or (not good and (outcome.is_final or len(self.bad) >= MOST_BAD)):
+                    enough = len(self.bad) + len(report.bad) >= MOST_BAD
+                    if self.stopping() or (not good and (outcome.is_final or enough)):
                         return False
                     if good:
                         out.write(outcome.written)
         except Unreadable as error:
-            self._blame(each, Refused(None, str(error), [(error.record, str(error))]), first=good)
+            report.blame(Refused(None, str(error), [(error.record, str(error))]), first=good)
             return False
         return good
-
-    def _blame(self, each: TransformObject, refused: Refused, *, first: bool) -> None:
-        """Record a refusal: its bad records for the report, and for the data log what the platform says."""
-        place = each.source.removeprefix("s3://")
-        self.algorithms_fault |= refused.is_algorithms_fault
-        if first and refused.is_algorithms_fault:
-            self.say(f"{place}: Bad HTTP status received from algorithm: {refused.status}")
-        elif first and refused.status is not None:
-            self.say(f"{place}: ClientError: {refused.status}")
-        if first:
-            for line in ("", "Message:", *refused.text[:_LOGGED].splitlines()):
-                self.say(f"{place}: {line}")
-        for record, cause in refused.bad[: MOST_BAD - len(self.bad)]:
-            self.bad.append(BadRecord(each.source, record, cause))
-            if record:
-                self.say(f"{place}: line {record}: {cause}")
 
     def _reason(self) -> str | None:
         if not self.bad:
@@ -188,22 +218,33 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Threads that work on the portions of one object."""
+    """Threads that work on portions, those of several objects at a time.
+
+    `room`: for so many portions under way, so that memory does not depend on the number of objects.
+    """
 
     executor: ThreadPoolExecutor
-    threads: int
+    room: threading.Semaphore
 
     def in_order(self, work: Callable[[Portion], Outcome], parts: Iterator[Portion]) -> Iterator[Outcome]:
-        """Yield the outcomes in the order of the portions; one more portion than threads is held ready."""
+        """Yield the outcomes in the order of the portions."""
         pending: deque[Future[Outcome]] = deque()
         try:
             for part in parts:
+                while not self.room.acquire(blocking=not pending):
+                    yield self._next(pending)
                 pending.append(self.executor.submit(work, part))
-                if len(pending) > self.threads:
-                    yield pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                yield self._next(pending)
         finally:
             for future in pending:
                 future.cancel()
             wait(pending)  # the object is open until nobody reads it
+            if pending:
+                self.room.release(len(pending))
+
+    def _next(self, pending: deque[Future[Outcome]]) -> Outcome:
+        try:
+            return pending.popleft().result()
+        finally:
+            self.room.release()
