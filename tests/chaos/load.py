@@ -212,6 +212,10 @@ class Judge:
             variant["DesiredInstanceCount"] for one in self.serving() for variant in one["ProductionVariants"]
         )
 
+    def variants(self) -> int:
+        """Return how many models ought to be prepared where front doors host them."""
+        return sum(len(one["ProductionVariants"]) for one in self.serving())
+
     def serving(self) -> list[dict[str, Any]]:
         """Return the endpoints in service, as they are described."""
         return [one for one in self._described().values() if one["EndpointStatus"] == "InService"]

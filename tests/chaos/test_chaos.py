@@ -30,8 +30,8 @@ ClientOf = Callable[..., Any]
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Iterator[Tree]:
-    found = Tree(tmp_path / "data")
+def tree(tmp_path: Path, hosting: str) -> Iterator[Tree]:
+    found = Tree(tmp_path / "data", hosting=hosting)
     found.start()
     yield found
     assert found.supervisor is not None
@@ -39,6 +39,7 @@ def tree(tmp_path: Path) -> Iterator[Tree]:
         found.end(signal.SIGKILL)
 
 
+@pytest.mark.parametrize("hosting", ["inline", "worker"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_is_killed_everything_ends_well(
     tree: Tree, variables_of: Variables, client_of: ClientOf, seed: int
@@ -98,8 +99,9 @@ def disturb(tree: Tree, chance: random.Random, victim: str) -> None:
 
 def leaves_nothing_behind(tree: Tree, judge: Judge) -> None:
     """Processes, folders and sockets are those of the instances, and nobody holds many descriptors."""
-    instances = judge.instances()
-    wanted = {"workers": instances, "folders": instances + len(judge.serving()), "sockets": instances}
+    workers = judge.instances() if tree.hosting == "worker" else 0
+    runs = workers or judge.variants()
+    wanted = {"workers": workers, "folders": runs + len(judge.serving()), "sockets": workers}
     deadline = time.monotonic() + 15
     while (found := tree.leavings()) != wanted and time.monotonic() < deadline:
         pass

@@ -36,6 +36,7 @@ class Tree:
 
     data: Path
     port: int = field(default_factory=free_port)
+    hosting: str = "inline"
     supervisor: subprocess.Popen[bytes] | None = None
     _pause: threading.Event = field(default_factory=threading.Event)
 
@@ -43,6 +44,7 @@ class Tree:
         folder = Folder(self.data)
         folder.server.unlink(missing_ok=True)
         words = ["-m", "sagestead", "up", "--port", str(self.port), "--data", str(self.data)]
+        words += ["--hosting", self.hosting]
         supervisor = self.supervisor = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
         self.until(lambda: Server.read(folder) or supervisor.poll() is not None, "a start", START_LIMIT)
         assert supervisor.poll() is None, "the server ended before it was ready"

@@ -158,7 +158,7 @@ def cloud(
     hotels: Hotels,
 ) -> Iterator[Cloud]:
     data = tmp_path_factory.mktemp("main") / "data"
-    with start(data):
+    with start(data, "--hosting", "worker"):
         cloud = Cloud(variables_of(data), client_of)
         cloud.upload(hotels)
         for tag in ("1.0-1-cpu-py3", "1.7-1"):
