@@ -236,10 +236,9 @@ def optunas(score: Callable[[Mapping[str, str]], float], trials: int, seed: int)
 
 def search(data: Data, trials: int, parallel: int, seeds: int) -> dict[str, Any]:
     """Compare the best AUC of both searches over seeds."""
-    threads = os.cpu_count() or 1
 
     def score(point: Mapping[str, str]) -> float:
-        return training(data, point, threads)[0]
+        return training(data, point, 1)[0]
 
     mine = [ours(score, trials, parallel, seed) for seed in range(seeds)]
     theirs = [optunas(score, trials, seed) for seed in range(seeds)]

@@ -169,6 +169,12 @@ class TestSqlResources:
         assert names(resources.page(listing(modified_before=2.0))) == ["b"]
         assert names(resources.page(listing(limit=1, after=(2.0, "A-x")))) == ["c"]
 
+    def test_names_are_found_by_their_beginning(self, resources: Resources) -> None:
+        for name in ("hunt", "Hunt-001-a", "hunt-002-b", "hunt2-001-c", "hunts"):
+            resources.create(draft(name))
+        found = resources.page(listing(name_prefix="HUNT-", sort_by="name", descending=False))
+        assert names(found) == ["Hunt-001-a", "hunt-002-b"]
+
     def test_revision_tells_of_writes_of_others(self, resources: Resources, folder: Path) -> None:
         second = open_database(folder)
         other = SqlResources(second)

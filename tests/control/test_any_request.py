@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.control.operations.service import ROLE, TRUST, Service
+from tests.control.operations.tuning_request import REQUEST
 from tests.wire.shape_values import fitting
 
 from sagestead.control.context import Context, Operation
@@ -33,7 +34,7 @@ THERE = {
     "EndpointConfigName": "config",
     "EndpointName": "pets",
     "TrainingJobName": "job",
-    "HyperParameterTuningJobName": "search",
+    "HyperParameterTuningJobName": "Search",
     "RoleName": "Worker",
     "RoleArn": ROLE,
     "ExecutionRoleArn": ROLE,
@@ -60,6 +61,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.model()
     service.config()
     service.endpoint()
+    service.put("b", "train/data.csv")
+    service.call("CreateHyperParameterTuningJob", **REQUEST)
     job = LogStream("123456789012", "us-east-1", "/aws/sagemaker/TrainingJobs", "s")
     service.context().logs.append(job, ["a", "b"], 1.0)
     yield service

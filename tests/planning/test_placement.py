@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sagestead.domain.resources import Key, Kind, Resource
-from sagestead.planning.placement import Job, job_of, placed
+from sagestead.planning.placement import Job, job_of, placed, threads_of
 
 
 def key(name: str, kind: Kind = Kind.TRAINING_JOB) -> Key:
@@ -68,3 +70,13 @@ def test_what_a_resource_takes() -> None:
     )
     assert job_of(resource(Kind.ENDPOINT, "InService"), 2) is None
     assert job_of(Resource(key("j"), "arn", {}, "InProgress"), 2) == job("j", 0)
+
+
+def test_trials_side_by_side_share_the_cores() -> None:
+    def threads(beside: int, cores: int) -> int:
+        trial = resource(Kind.TRAINING_JOB, "InProgress", _Trial={"Beside": beside})
+        spec = {"ResourceConfig": {"InstanceType": "ml.m5.2xlarge"}}
+        return threads_of(replace(trial, spec=spec), cores)
+
+    assert [threads(1, 2), threads(2, 2), threads(3, 2)] == [2, 1, 1]
+    assert [threads(1, 64), threads(3, 64), threads(16, 64)] == [8, 8, 4]

@@ -150,10 +150,8 @@ def _step(world: World, step: Step) -> str:
             return f"stop {world.short(run_id)} within {grace:g} s"
         case steps.StageTransform(run_ids) | steps.CollectTransform(run_ids):
             return f"{type(step).__name__} {' '.join(map(world.short, run_ids))}"
-        case steps.LaunchTrial(number):
-            return f"launch trial {number}"
-        case steps.StopTrial(name):
-            return f"stop trial {name}"
+        case steps.LaunchTrial() | steps.StopTrial():
+            raise AssertionError("tuning jobs have scripts of their own")
         case steps.WithdrawRoute():
             return "withdraw the route"
         case _:

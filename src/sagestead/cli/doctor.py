@@ -29,6 +29,8 @@ NEEDED = (
     "numpy",
     "scipy",
     "xgboost",
+    "optuna",
+    "regex",
     "pyarrow",
     "sqlalchemy",
     "uvloop",

@@ -151,7 +151,7 @@ def training_request(name: str, definition: Json, point: Point) -> Json:
     request["TrainingJobName"] = name
     request["HyperParameters"] = {**definition.get("StaticHyperParameters", {}), **point}
     if "HyperParameterTuningResourceConfig" in definition:
-        request["ResourceConfig"] = _resources(definition["HyperParameterTuningResourceConfig"])
+        request["ResourceConfig"] = resource_config(definition)
     checkpoints = definition.get("CheckpointConfig")
     if checkpoints:
         place = f"{checkpoints['S3Uri'].rstrip('/')}/{name}"
@@ -224,8 +224,11 @@ def static_hyperparameters(definition: Json, objective: Objective) -> dict[str, 
     return {**definition.get("StaticHyperParameters", {}), OBJECTIVE_HYPERPARAMETER: objective.metric}
 
 
-def _resources(wanted: Json) -> Json:
-    """Return the ResourceConfig that a HyperParameterTuningResourceConfig comes to: its first preference."""
+def resource_config(definition: Json) -> Json:
+    """Return the ResourceConfig of a definition's trials: the first preference, if there are several."""
+    wanted: Json | None = definition.get("HyperParameterTuningResourceConfig")
+    if wanted is None:
+        return dict(definition.get("ResourceConfig", {}))
     preferred = next(iter(wanted.get("InstanceConfigs", [])), None)
     if preferred is not None:
         return dict(preferred)

@@ -52,7 +52,6 @@ NO_METRIC = (
 ALL_FAILED = "All training jobs failed. Please take a look at the training jobs failures to get more details."
 
 
-
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What can be seen around a tuning job.

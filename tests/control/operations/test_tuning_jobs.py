@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.control.operations.service import ACCOUNT, IMAGE, ROLE, Service
+from tests.control.operations.service import ACCOUNT, Service
+from tests.control.operations.tuning_request import (
+    BOOSTER,
+    DEFINITION,
+    DEPTH,
+    ETA,
+    OLDER,
+    OWN_IMAGE,
+    REQUEST,
+)
 
 from sagestead.control.operations.tuning_jobs import HOLDS
 from sagestead.domain.metrics import built_in_metric_definitions
@@ -16,39 +25,6 @@ from sagestead.planning.trials import trial_draft
 from sagestead.ports import Change
 
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:hyper-parameter-tuning-job/search"
-OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1"
-OLDER = IMAGE.replace("1.7-1", "1.5-1")
-ETA = {"Name": "eta", "MinValue": "0.1", "MaxValue": "0.5", "ScalingType": "Logarithmic"}
-DEPTH = {"Name": "max_depth", "MinValue": "1", "MaxValue": "9"}
-BOOSTER = {"Name": "booster", "Values": ["gbtree", "dart"]}
-SOURCE = {"S3DataType": "S3Prefix", "S3Uri": "s3://b/train"}
-DEFINITION: Json = {
-    "StaticHyperParameters": {"num_round": "10", "min_child_weight": "1.0"},
-    "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-    "RoleArn": ROLE,
-    "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": SOURCE}}],
-    "OutputDataConfig": {"S3OutputPath": "s3://b/out/"},
-    "HyperParameterTuningResourceConfig": {
-        "InstanceType": "ml.m5.large",
-        "InstanceCount": 1,
-        "VolumeSizeInGB": 30,
-    },
-    "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
-}
-REQUEST: Json = {
-    "HyperParameterTuningJobName": "Search",
-    "HyperParameterTuningJobConfig": {
-        "Strategy": "Bayesian",
-        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "validation:auc"},
-        "ResourceLimits": {"MaxNumberOfTrainingJobs": 6, "MaxParallelTrainingJobs": 3},
-        "ParameterRanges": {
-            "ContinuousParameterRanges": [ETA],
-            "IntegerParameterRanges": [DEPTH],
-            "CategoricalParameterRanges": [],
-        },
-    },
-    "TrainingJobDefinition": DEFINITION,
-}
 CONFIG, LIMITS, RANGES = (
     "HyperParameterTuningJobConfig",
     "HyperParameterTuningJobConfig.ResourceLimits",
@@ -280,6 +256,10 @@ WRONG = [
     ([(f"{CONFIG}.RandomSeed", -1)], "greater than or equal to 0"),
     ([("TrainingJobDefinition", None)], "exactly one of them"),
     ([("TrainingJobDefinition.HyperParameterTuningResourceConfig", None)], "ResourceConfig"),
+    (
+        [("TrainingJobDefinition.ResourceConfig", {"InstanceType": "ml.m5.large", "InstanceCount": 1})],
+        "not both of them",
+    ),
     (
         [("TrainingJobDefinition.VpcConfig", {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]})],
         "VpcConfig is not supported",

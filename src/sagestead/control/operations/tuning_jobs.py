@@ -22,7 +22,7 @@ from sagestead.domain.metrics import definitions_of, with_objective
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.tuning import Trial, objective_counters, status_counters
 from sagestead.planning.steps import shown
-from sagestead.planning.trials import objective_of, search_of, summary, trials_of
+from sagestead.planning.trials import objective_of, resource_config, search_of, summary, trials_of
 from sagestead.ports import Change
 
 NAME = "HyperParameterTuningJobName"
@@ -154,6 +154,7 @@ def _definition(definition: Json, config: Json) -> Json:
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
         **definition,
+        "ResourceConfig": resource_config(definition),  # whichever was asked for: SDKs read this one
         "AlgorithmSpecification": algorithm,
         "OutputDataConfig": output,
     }

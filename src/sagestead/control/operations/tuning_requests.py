@@ -68,6 +68,8 @@ def completed(request: Json) -> Json:
     _check_places(spec, config)
     spaces = [_space(definition, config) for definition in definitions_of(spec)]
     for definition, space in zip(definitions_of(spec), spaces, strict=True):
+        if definition.get("ResourceConfig") and definition.get("HyperParameterTuningResourceConfig"):
+            raise Invalid("Give ResourceConfig or HyperParameterTuningResourceConfig, not both of them.")
         objective = objective_of(definition, config)
         _check_objective(definition, objective)
         _check_hyperparameters(definition, objective, space)

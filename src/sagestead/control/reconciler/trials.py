@@ -31,6 +31,9 @@ from sagestead.planning.trials import (
 from sagestead.ports import AlreadyExists, Change, Clock, Logs, Resources, Stale, Suggest
 
 LONGEST_CURVE = 20_000
+MOST_SEARCHES = 64
+"""Of so many tuning jobs curves are remembered; of others they are read anew."""
+
 LINES_AT_ONCE = 1000
 
 
@@ -99,7 +102,9 @@ class Trials:
 
     def _curves(self, job: Resource, children: list[Resource]) -> Mapping[str, Curve]:
         with self._mutex:
-            readings = self._readings.setdefault(job.arn, {})
+            readings = self._readings[job.arn] = self._readings.pop(job.arn, {})
+            while len(self._readings) > MOST_SEARCHES:
+                del self._readings[next(iter(self._readings))]
         search = search_of(job)
         for child in children:
             reading = readings.get(child.key.name)
@@ -109,11 +114,6 @@ class Trials:
             if not reading.is_whole:
                 self._read_on(child, reading, search)
         return {name: reading.curve for name, reading in readings.items()}
-
-    def forget(self, job: Resource) -> None:
-        """Remember nothing of a tuning job that has ended."""
-        with self._mutex:
-            self._readings.pop(job.arn, None)
 
     def _read_on(self, child: Resource, reading: _Reading, search: Search) -> None:
         is_over, stream = trial_of(child).is_over, training_stream(child)
