@@ -120,8 +120,8 @@ def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obse
         deadline = min((_deadline(one, detail) for one in fresh), default=now + backoff.LONGEST_SECONDS)
         return Plan(tuple(steps), endpoint.status, detail, min(deadline, tended.look_again))
     if seen.route != wanted.route(seen.runs) or not seen.settled:
-        steps, look_again = tuple(_routing(wanted, seen)), now + SETTLE_SECONDS
-        return Plan(steps, endpoint.status, detail, look_again, awaits_doors=True)
+        routing, look_again = tuple(_routing(wanted, seen)), now + SETTLE_SECONDS
+        return Plan(routing, endpoint.status, detail, look_again, awaits_doors=True)
     return _serve(endpoint, serving, wanted, seen, detail)
 
 
