@@ -42,6 +42,33 @@ predictor.delete_endpoint()
 print("MONITORS", predictor.list_monitors())
 """
 
+TUNER = """
+import os, sagemaker
+from sagemaker.estimator import Estimator
+from sagemaker.inputs import TrainingInput
+from sagemaker.tuner import ContinuousParameter, HyperparameterTuner, IntegerParameter
+session = sagemaker.Session()
+bucket = session.default_bucket()
+channels = {name: TrainingInput(session.upload_data(f"{name}.csv", bucket, "tuner"), content_type="csv")
+    for name in ("train", "validation")}
+image = sagemaker.image_uris.retrieve("xgboost", session.boto_region_name, "1.7-1")
+estimator = Estimator(image, os.environ["SAGEMAKER_ROLE_ARN"], 1, "ml.m5.xlarge", sagemaker_session=session,
+    hyperparameters={"objective": "binary:logistic", "num_round": 5})
+ranges = {"eta": ContinuousParameter(0.1, 0.5, "Logarithmic"), "max_depth": IntegerParameter(1, 9)}
+tuner = HyperparameterTuner(estimator, "validation:auc", ranges, max_jobs=5, max_parallel_jobs=3)
+tuner.fit(channels, wait=True)
+frame = tuner.analytics().dataframe()
+print("ROWS", len(frame), frame["TrainingJobStatus"].unique()[0])
+best = frame.sort_values("FinalObjectiveValue")["TrainingJobName"].iloc[-1]
+assert best == tuner.best_training_job()
+attached = HyperparameterTuner.attach(tuner.latest_tuning_job.name, sagemaker_session=session)
+assert attached.best_training_job() == best
+assert attached.best_estimator().model_data == tuner.best_estimator().model_data
+warm = tuner.identical_dataset_and_algorithm_tuner()
+warm.fit(channels, job_name="warm-" + tuner.latest_tuning_job.name[-20:], wait=True)
+print("OVERALL", warm.describe()["OverallBestTrainingJob"]["TuningJobName"])
+"""
+
 IDENTITY = """
 import boto3, sagemaker
 session = sagemaker.Session()
@@ -68,6 +95,16 @@ def test_estimator_transformer_and_predictor(
     predicted = said.split("PREDICTED ")[1].split()[0]
     assert 0.0 < float(predicted) < 1.0
     assert "MONITORS []" in said
+
+
+def test_hyperparameter_tuner(
+    run: Run, interpreter: Callable[[str], Path], hotels: object, tmp_path: Path
+) -> None:
+    for name in ("train", "validation"):
+        (tmp_path / f"{name}.csv").write_bytes(getattr(hotels, name))
+    said = run(interpreter("sdk2"), "-W", "ignore", "-c", TUNER)
+    assert "ROWS 5 Completed" in said
+    assert "OVERALL " in said
 
 
 def test_get_execution_role_with_the_shim(
