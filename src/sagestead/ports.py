@@ -5,13 +5,14 @@ Everything here is synchronous; the asynchronous edge calls it on threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from sagestead.domain.identity import Credential
 from sagestead.domain.logs import LogEvent, LogStream, StreamSummary
+from sagestead.domain.measurements import Point, Series
 from sagestead.domain.resources import Json, Key, Kind, Resource
 from sagestead.domain.routes import Route, RouteChanges
 from sagestead.domain.runs import RunSpec, RunState
@@ -35,18 +36,20 @@ class Listing:
     """A question to `Resources.page`. Times: seconds since the epoch; after inclusive, before exclusive.
 
     `after` is the (sort value, name) of the last row already returned; `named` is a whole name, in any case,
-    and `name_prefix` the beginning of one.
+    and `name_prefix` the beginning of one. `is_version`: only names with (or without) a slash, as versions of
+    model packages have.
     """
 
     kind: Kind
     account: str
     region: str
     limit: int
-    sort_by: Literal["name", "created_at", "status"] = "created_at"
+    sort_by: Literal["name", "created_at", "modified_at", "status"] = "created_at"
     descending: bool = True
     name_contains: str | None = None
     named: str | None = None
     name_prefix: str | None = None
+    is_version: bool | None = None
     status: str | None = None
     created_after: float | None = None
     created_before: float | None = None
@@ -285,6 +288,36 @@ class Logs(Protocol):
 
     def last(self, stream: LogStream, count: int) -> list[LogEvent]:
         """Return the last `count` events, in order."""
+        ...
+
+
+class Metrics(Protocol):
+    """Metric data. Times are milliseconds since the epoch.
+
+    Law: a point is known by its series, its writer and its sequence. One that is put again has the statistic
+    of the last time and the moment of the first. The oldest points of a very long series may be gone.
+    """
+
+    def put(self, writer: str, points: Mapping[Series, Sequence[Point]]) -> None:
+        """Keep points of several series, all of them or none; the points of a series ascend."""
+        ...
+
+    def series(
+        self, account: str, region: str, namespace: str | None, name: str | None, since: int
+    ) -> list[Series]:
+        """Return the series with a point since then, by namespace, name and dimensions."""
+        ...
+
+    def points(self, series: Series, start: int, end: int) -> list[Point]:
+        """Return the points with start <= timestamp < end, in the order of time."""
+        ...
+
+    def last(self, series: Series) -> Point | None:
+        """Return the newest point, or None."""
+        ...
+
+    def expire(self, before: int) -> None:
+        """Forget the series whose newest point is older."""
         ...
 
 

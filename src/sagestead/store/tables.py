@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema that this program reads and writes: the newest revision in `migrations/versions`."""
 
 metadata = sa.MetaData()
@@ -91,6 +91,34 @@ log_events = sa.Table(
     sa.Column("sequence", sa.BigInteger, primary_key=True),
     sa.Column("timestamp", sa.BigInteger, nullable=False),
     sa.Column("message", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+metric_series = sa.Table(
+    "metric_series",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("region", sa.Text, nullable=False),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("dimensions", sa.Text, nullable=False),
+    sa.Column("last_point", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account", "region", "namespace", "name", "dimensions", name="metric_series_name"),
+    sa.Index("metric_series_last", "last_point"),
+)
+
+metric_points = sa.Table(
+    "metric_points",
+    metadata,
+    sa.Column("series_id", sa.Integer, primary_key=True),
+    sa.Column("writer", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("timestamp", sa.BigInteger, nullable=False),
+    sa.Column("samples", sa.Double, nullable=False),
+    sa.Column("total", sa.Double, nullable=False),
+    sa.Column("least", sa.Double, nullable=False),
+    sa.Column("most", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )
 
