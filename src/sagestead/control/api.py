@@ -20,7 +20,6 @@ from sagestead.wire.http import Call, Response
 BODY_LIMIT = 2 * 1024 * 1024
 THREADS = 16
 MOST_HELD = 512
-GLANCE = 0.004
 GLANCES_AT_ONCE = 4
 
 
@@ -76,7 +75,7 @@ class Api:
         began = loop.time()
         before = answer[hold.member]
         while answer.get(hold.member) == before and loop.time() - began < self._patience():
-            await asyncio.sleep(GLANCE * max(1, self._held / GLANCES_AT_ONCE))
+            await asyncio.sleep(hold.glance * max(1, self._held / GLANCES_AT_ONCE))
             now = self._revision()
             if now != seen:
                 seen = now

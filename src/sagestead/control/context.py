@@ -41,8 +41,9 @@ class Hold:
     """A Describe that waits for its resource.
 
     While `member` of the answer is one of `transitional`, the answer is held for the next change of that
-    member, up to the service's hold time.
+    member, up to the service's hold time. `glance`: seconds between two looks at it.
     """
 
     member: str
     transitional: frozenset[str]
+    glance: float = 0.004

@@ -74,7 +74,7 @@ def boost(
     computed = [metric for metric in plan.metrics if metric in computed_metrics(plan.image)]
     native = [metric for metric in plan.metrics if metric not in computed]
     callbacks = [
-        ComputedMetrics(watched, computed, values_of_margins=behaviour(plan.image).margin_metrics),
+        *_computed(watched, computed, plan.image),
         Printer(done, behaviour(plan.image).metric_format),
         *further,
         *_early_stopping(plan, watched),
@@ -96,6 +96,12 @@ def boost(
         except (xgboost.core.XGBoostError, ValueError, TypeError) as fault:
             raise library_fault(str(fault)) from fault
     return booster, evaluations
+
+
+def _computed(watched: Watched, metrics: Sequence[str], image: BuiltInImage) -> list[ComputedMetrics]:
+    """Return what computes metrics; without any, no round predicts for nothing."""
+    of_margins = behaviour(image).margin_metrics
+    return [ComputedMetrics(watched, metrics, values_of_margins=of_margins)] if metrics else []
 
 
 def _early_stopping(plan: Plan, watched: Watched) -> list[EarlyStopping]:

@@ -206,7 +206,8 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 HOLDS: dict[str, Hold] = {
+    # Its trials write all the time; it ends once, after minutes or hours.
     "DescribeHyperParameterTuningJob": Hold(
-        STATUS, frozenset({JobStatus.IN_PROGRESS.value, JobStatus.STOPPING.value})
+        STATUS, frozenset({JobStatus.IN_PROGRESS.value, JobStatus.STOPPING.value}), glance=0.1
     ),
 }
