@@ -30,6 +30,7 @@ from sagestead.planning.inputs import (
     split_uri,
     under_prefix,
 )
+from sagestead.planning.programs import source_of, source_of_training
 from sagestead.planning.steps import Staged, StageInstance, StageTraining, StageTransform
 from sagestead.ports import Clock, Engine, Objects
 from sagestead.worker.layout import Layout
@@ -39,6 +40,7 @@ T = TypeVar("T")
 MARKER = "staged.json"
 OPT_ML = "opt-ml"
 ARCHIVE = "model.tar.gz"
+SOURCE = "source.tar.gz"
 CHECKPOINTS = "/opt/ml/checkpoints/"
 HOST = "algo-1"
 SHARERS = 64
@@ -56,12 +58,14 @@ class Staging:
 
     def instance(self, endpoint: Resource, step: StageInstance) -> None:
         """Stage an instance of an endpoint: the artifact that its generation first fetched."""
-        digest, error = None, None
-        if step.uri is not None:
-            try:
-                digest = self._share(endpoint.key.account, step, step.uri)
-            except BadInput as refusal:
-                error = str(refusal)
+        digest, error, account = None, None, endpoint.key.account
+        try:
+            if step.uri is not None:
+                digest = self._share(account, step, step.uri, ARCHIVE, step.digest)
+            if step.source is not None:
+                self._share(account, step, step.source, SOURCE, None)
+        except BadInput as refusal:
+            error = str(refusal)
         staged = Staged(self._clock(), None if error else digest, error=error)
         write_marker(self._engine.folder(step.run_id) / MARKER, staged.to_json())
 
@@ -75,6 +79,7 @@ class Staging:
             self._configure(job, layout)
             self._channels(job, layout)
             self._checkpoints(job, layout)
+            self._source(job, source_of_training(job.spec), [folder])
         except BadInput as refusal:
             error = f"ClientError: {refusal}"
         write_marker(folder / MARKER, Staged(self._clock(), error=error).to_json())
@@ -88,6 +93,7 @@ class Staging:
             source = job.spec["TransformInput"]["DataSource"]["S3DataSource"]
             shares = shared_out(self._inputs(job, source), len(folders))
             digest = self._model(job, folders)
+            self._source(job, source_of(job.detail["_Container"]), folders)
             for folder, share in zip(folders, shares, strict=True):
                 self._task(job, folder, share)
         except BadInput as refusal:
@@ -96,8 +102,8 @@ class Staging:
             staged = Staged(self._clock(), digest, len(share), error)
             write_marker(folder / MARKER, staged.to_json())
 
-    def _share(self, account: str, step: StageInstance, uri: str) -> str:
-        """Link the generation's copy of the artifact into the instance's folder; return its digest."""
+    def _share(self, account: str, step: StageInstance, uri: str, name: str, pinned: str | None) -> str:
+        """Link the generation's copy of an object into the instance's folder as `name`; return its digest."""
         shared = self._engine.folder(step.shared)
         kept = shared / hashlib.sha256(uri.encode()).hexdigest()[:32]
         note = kept.with_suffix(".sha256")
@@ -106,13 +112,13 @@ class Staging:
                 digest = self._fetch(account, *split_uri(uri), kept)
                 note.write_text(digest)
             digest = note.read_text()
-            if step.digest not in (None, digest):
+            if pinned not in (None, digest):
                 kept.unlink()
                 raise BadInput(
                     f"The object {uri} changed since this endpoint was deployed: its SHA-256 was "
-                    f"{step.digest}, now it is {digest}. Put the former object back, or update the endpoint."
+                    f"{pinned}, now it is {digest}. Put the former object back, or update the endpoint."
                 )
-        _link(kept, self._engine.folder(step.run_id) / ARCHIVE)
+        _link(kept, self._engine.folder(step.run_id) / name)
         return digest
 
     def _model(self, job: Resource, folders: Sequence[Path]) -> str | None:
@@ -124,6 +130,14 @@ class Staging:
         for other in others:
             _link(first, other)
         return digest
+
+    def _source(self, job: Resource, uri: str | None, folders: Sequence[Path]) -> None:
+        """Fetch the archive of the user's program, if it lies in one of its own."""
+        if uri is None:
+            return
+        bucket, key = split_uri(uri)
+        for folder in folders:
+            self._fetch(job.key.account, bucket, key, folder / SOURCE)
 
     def _fetch(self, account: str, bucket: str, key: str, destination: Path) -> str:
         destination.unlink(missing_ok=True)

@@ -1,13 +1,15 @@
-"""Which container image means which built-in algorithm (spec: xgboost-builtin.md section 1).
+"""Which container image means which built-in algorithm or framework (spec: xgboost-builtin.md section 1).
 
 Rule: account and region of an image URI do not matter; repository and tag do. A tag that we do not know is no
-built-in image: `no_such_image` says so and names the tags there are.
+image of ours: `no_such_image` says so and names the tags there are. An image of XGBoost is the built-in
+algorithm until a program of the user's is named; one of scikit-learn always runs such a program.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -17,6 +19,12 @@ LEGACY_TAG = "1"
 
 XGBOOST_TAGS = ("0.90-1", "0.90-2", "1.0-1", "1.2-1", "1.2-2", "1.3-1", "1.5-1", "1.7-1", "3.0-5", "3.2-0")
 """Tags of repository `sagemaker-xgboost`, oldest first; up to 1.0-1 AWS writes `-cpu-py3` behind them."""
+
+SKLEARN_TAGS = ("0.20.0", "0.23-1", "1.0-1", "1.2-1", "1.4-2")
+"""Tags of repository `sagemaker-scikit-learn`, oldest first; AWS writes `-cpu-py3` behind them."""
+
+PROGRAM = "SAGEMAKER_PROGRAM"
+"""The environment variable that names the user's program."""
 
 _URI = re.compile(
     r"""(?P<host>\d{12}\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+(?:\.[a-z0-9-]+)+)
@@ -44,6 +52,37 @@ class BuiltInImage:
         return self.version >= _version(tag)
 
 
+@dataclass(frozen=True, slots=True)
+class FrameworkImage:
+    """A framework at one version, which runs programs of the user's. `tag` is one of the framework's tags."""
+
+    framework: Literal["sklearn", "xgboost"]
+    tag: str
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime that it means (domain/runtimes.py), for example `sklearn:1.2-1`."""
+        return f"{self.framework}:{self.tag}"
+
+    def runs_program(self, environment: Mapping[str, str]) -> bool:
+        """Say whether a container with that environment runs a program of the user's."""
+        return self.framework == "sklearn" or bool(environment.get(PROGRAM))
+
+
+def framework_image(uri: str) -> FrameworkImage | None:
+    """Return the framework that an image URI names, or None."""
+    built_in = built_in_image(uri)
+    if built_in is not None:
+        return None if built_in.tag == LEGACY_TAG else FrameworkImage("xgboost", built_in.tag)
+    parts = _URI.fullmatch(uri)
+    if parts is None or parts["repository"] != _SKLEARN:
+        return None
+    if parts["tag"] is None and parts["digest"]:
+        return FrameworkImage("sklearn", _SKLEARN_BY_DIGEST.get(parts["digest"], SKLEARN_TAGS[-1]))
+    tag = (parts["tag"] or "").removesuffix("-cpu-py3")
+    return FrameworkImage("sklearn", tag) if tag in SKLEARN_TAGS else None
+
+
 def built_in_image(uri: str) -> BuiltInImage | None:
     """Return the built-in algorithm that an image URI names, or None.
 
@@ -63,11 +102,12 @@ def built_in_image(uri: str) -> BuiltInImage | None:
 
 
 def no_such_image(uri: str) -> str:
-    """Return the sentence for an image URI that is no built-in image."""
+    """Return the sentence for an image URI that is no image of ours."""
     return (
-        f"Image {uri} is not one that this server can run. Use the built-in XGBoost: repository "
+        f"Image {uri} is not one that this server can run. Use XGBoost: repository "
         f"sagemaker-xgboost with tag {', '.join(XGBOOST_TAGS[:-1])} or {XGBOOST_TAGS[-1]}, "
-        f"or repository xgboost with tag {LEGACY_TAG} or latest."
+        f"or repository xgboost with tag {LEGACY_TAG} or latest; or scikit-learn: repository {_SKLEARN} "
+        f"with tag {', '.join(SKLEARN_TAGS[:-1])} or {SKLEARN_TAGS[-1]} and -cpu-py3 behind it."
     )
 
 
@@ -76,8 +116,12 @@ def resolved_image(uri: str) -> str:
     parts = _URI.fullmatch(uri)
     if parts is None:
         return f"{uri.partition('@')[0]}@{_digest(uri)}"
-    image = built_in_image(uri)
-    named = _built_in_digest(image.tag) if image else _digest(f"{parts['repository']}:{parts['tag']}")
+    image, framework = built_in_image(uri), framework_image(uri)
+    if image is not None:
+        named = _built_in_digest(image.tag)
+    else:
+        tag = framework.tag if framework else parts["tag"]
+        named = _digest(f"{parts['repository']}:{tag}")
     return f"{parts['host']}/{parts['repository']}@{parts['digest'] or named}"
 
 
@@ -98,3 +142,6 @@ def _built_in_digest(tag: str) -> str:
 
 
 _TAGS_BY_DIGEST = {_built_in_digest(tag): tag for tag in XGBOOST_TAGS}
+
+_SKLEARN = "sagemaker-scikit-learn"
+_SKLEARN_BY_DIGEST = {_digest(f"{_SKLEARN}:{tag}"): tag for tag in SKLEARN_TAGS}

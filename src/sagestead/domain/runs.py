@@ -7,9 +7,14 @@ The folder (made by the engine, filled by control before the start, read by cont
     opt-ml/            what a container sees as /opt/ml (worker/layout.py)
     transform.json     a TransformTask, for `transform`
     transform-result.json   a TransformResult, when it ended
+    source.tar.gz      the user's program, when it lies in an archive of its own
+    equipped           there once a run that needs a runtime (domain/runtimes.py) has it
     data-log           the platform's own log lines of a transform
     log                standard output and error, both
     lock               locked while the process lives; holds its process id
+    threads            how many threads a training may use now
+    meeting            where the hosts of a training job find each other (worker/meeting.py)
+    pipes/             what is fed into the FIFOs of Pipe channels (worker/pipes.py)
     stop.json          {"deadline": seconds}, when it was asked to end: killed then
     prepared/          what front doors map, once a `prepare` run has written it whole
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
@@ -45,6 +50,10 @@ class RunSpec:
         environment: the container's environment (client's values and the platform's).
         threads: how many threads the algorithm may use.
         digest: SHA-256 of model.tar.gz in hex; the worker refuses another.
+        runtime: name of the runtime (domain/runtimes.py) in which a program of the user's is run; `entry` is
+            empty then. None: the algorithm that `entry` names is run.
+        command: what is run in the runtime, when the request says it word by word.
+        isolated: the program reaches no network.
     """
 
     owner: str
@@ -54,6 +63,9 @@ class RunSpec:
     environment: dict[str, str] = field(default_factory=dict)
     threads: int = 1
     digest: str | None = None
+    runtime: str | None = None
+    command: tuple[str, ...] | None = None
+    isolated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the form stored in spec.json."""
@@ -62,7 +74,8 @@ class RunSpec:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> RunSpec:
         """Read the form stored in spec.json."""
-        return cls(**value)
+        command = value.get("command")
+        return cls(**{**value, "command": None if command is None else tuple(command)})
 
 
 class RunPhase(StrEnum):
@@ -91,6 +104,7 @@ class RunState:
         prepared: path of the folder that a `prepare` run has left whole.
         failure: the worker's own paragraph, if it wrote one.
         interruptions: how many of its starts ended because the service did, which is nobody's fault.
+        equipped: false while the runtime that the run needs is being built.
     """
 
     run_id: str
@@ -104,6 +118,7 @@ class RunState:
     prepared: str | None = None
     failure: str | None = None
     interruptions: int = 0
+    equipped: bool = True
 
     @property
     def place(self) -> str | None:

@@ -18,7 +18,7 @@ from sagestead.domain.routes import Route
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.planning import backoff, failure
 from sagestead.planning.fleet import Fleet, Instance, is_ready, serving_fleet, wanted_fleet
-from sagestead.planning.programs import Programs, program_of
+from sagestead.planning.programs import Programs, program_of_container, source_of
 from sagestead.planning.steps import (
     Forget,
     Launch,
@@ -103,12 +103,9 @@ def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obse
         tended.all(serving, serving.instances)
     launched = {step.run_id for step in tended.steps if isinstance(step, Launch)}
     runs = {instance.run_id: seen.runs.get(instance.run_id) for instance in fresh}
-    if any(run is not None and run.phase is RunPhase.LOST for run in runs.values()):
+    if any(run is not None and not _is_coming_up(run) for run in runs.values()):
         detail["_deployment"].pop("launched_at", None)
-    if all(
-        run_id in launched or (run is not None and run.phase is not RunPhase.LOST)
-        for run_id, run in runs.items()
-    ):
+    if all(run_id in launched or (run is not None and _is_coming_up(run)) for run_id, run in runs.items()):
         detail["_deployment"].setdefault("launched_at", round(now, 3))
     obstacle = _obstacle(fresh, seen, detail, now)
     if obstacle is not None:
@@ -265,7 +262,8 @@ class _Tending:
             return
         uri = instance.variant["Container"].get("ModelDataUrl")
         pinned = self._detail["_digests"].get(str(fleet.generation), {}).get(uri)
-        self.steps.append(StageInstance(instance.run_id, uri, fleet.shared, pinned))
+        source = source_of(instance.variant["Container"]) if instance.runtime else None
+        self.steps.append(StageInstance(instance.run_id, uri, fleet.shared, pinned, source))
 
     def _run_spec(self, instance: Instance, staged: Staged) -> RunSpec:
         container = instance.variant["Container"]
@@ -277,6 +275,7 @@ class _Tending:
             environment={"AWS_REGION": self._endpoint.key.region, **container.get("Environment", {})},
             threads=threads(instance.variant["InstanceType"], self._seen.cores),
             digest=staged.digest,
+            runtime=instance.runtime,
         )
 
 
@@ -284,7 +283,7 @@ def _obstacle(fresh: list[Instance], seen: Observed, detail: Json, now: float) -
     """Return why a change cannot succeed, if it cannot."""
     for instance in fresh:
         image = instance.variant["Container"]["Image"]
-        if program_of(seen.programs, image) is None:
+        if program_of_container(seen.programs, instance.variant["Container"]) is None:
             return f" The image '{image}' does not exist. {no_such_image(image)}"
     for instance in fresh:
         reason = _trouble(instance, seen, detail, now)
@@ -293,13 +292,18 @@ def _obstacle(fresh: list[Instance], seen: Observed, detail: Json, now: float) -
     return None
 
 
+def _is_coming_up(run: RunState) -> bool:
+    """Say whether the time that an instance has to answer runs: not after a power cut, nor while its runtime is built."""
+    return run.phase is not RunPhase.LOST and (run.equipped or run.phase in backoff.ENDED)
+
+
 def _trouble(instance: Instance, seen: Observed, detail: Json, now: float) -> str | None:
     run_id = instance.run_id
     run, staged, lines = seen.runs.get(run_id), seen.staged.get(run_id), seen.lines.get(run_id, ())
     if staged is not None and staged.error is not None:
         return staged.error
     if run is not None and run.phase in backoff.ENDED and run.failure:
-        url = instance.variant["Container"].get("ModelDataUrl")
+        url = instance.variant["Container"].get("ModelDataUrl") if run.equipped else None
         return failure.with_lines(f"Model data {url}: {run.failure}" if url else run.failure, lines)
     name = instance.variant["VariantName"]
     unhealthy = (

@@ -15,17 +15,18 @@ from sagestead.domain.images import resolved_image
 from sagestead.domain.resources import Json, Key, Resource
 from sagestead.domain.routes import Route, Variant
 from sagestead.domain.runs import Role, RunState
-from sagestead.planning.programs import Programs, program_of
+from sagestead.planning.programs import Programs, program_of_container
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One wanted run; `variant` is its ProductionVariant in the endpoint's spec, `entry` its entry point."""
+    """One wanted run; `variant` is its ProductionVariant in the endpoint's spec, the rest as in its RunSpec."""
 
     run_id: str
     variant: Json
     role: Role
     entry: str
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,13 @@ class Fleet:
         return frozenset([*wanted, *(run.run_id for some in answering for run in some)])
 
     def _wanted(self, variant: Json) -> list[Instance]:
-        program = program_of(self.programs, variant.get("Container", {}).get("Image", ""))
+        program = program_of_container(self.programs, variant.get("Container", {}))
         before = self._before(variant)
         if program is not None and program.prepare is not None:
             return [Instance(f"{before}model", variant, "prepare", program.prepare)]
-        entry = program.load if program else ""
+        entry, runtime = (program.load, program.runtime) if program else ("", None)
         ordinals = range(variant["DesiredInstanceCount"])
-        return [Instance(f"{before}{ordinal}", variant, "serve", entry) for ordinal in ordinals]
+        return [Instance(f"{before}{ordinal}", variant, "serve", entry, runtime) for ordinal in ordinals]
 
     def _before(self, variant: Json) -> str:
         """Return how the ids of a variant's runs begin."""

@@ -19,13 +19,14 @@ class StageInstance:
     """The model artifact lies in the folder of an endpoint instance.
 
     `shared` is the run folder in which the generation keeps the bytes it first fetched, `digest` their
-    SHA-256 once it is pinned.
+    SHA-256 once it is pinned. `source` is the archive of the user's program, if it lies in one of its own.
     """
 
     run_id: str
     uri: str | None
     shared: str
     digest: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.domain.training import enter, say
 from sagestead.planning import backoff, failure
 from sagestead.planning.placement import threads_of, waiting
-from sagestead.planning.programs import Programs, program_of
+from sagestead.planning.programs import Programs, program_of_training
 from sagestead.planning.steps import (
     Collected,
     CollectTraining,
@@ -95,7 +95,7 @@ def give_up(job: Resource, reason: str, now: float) -> Plan | None:
 
 def _starting(job: Resource, seen: Observed, now: float) -> Plan:
     image = job.spec["AlgorithmSpecification"].get("TrainingImage", "")
-    if program_of(seen.programs, image) is None:
+    if program_of_training(seen.programs, job.spec) is None:
         return give_up(job, f"ClientError: {no_such_image(image)}", now) or _same(job, now)
     if not seen.has_place:
         return Plan((), job.status, say(job.detail, waiting(seen.cores)), now + WAIT_SECONDS)
@@ -188,7 +188,7 @@ def _launch(job: Resource, detail: Json, seen: Observed, now: float) -> Plan:
 
 def _run_spec(job: Resource, seen: Observed) -> RunSpec:
     image = job.spec["AlgorithmSpecification"]["TrainingImage"]
-    program = program_of(seen.programs, image)
+    program = program_of_training(seen.programs, job.spec)
     return RunSpec(
         owner=job.arn,
         role="train",
@@ -201,6 +201,7 @@ def _run_spec(job: Resource, seen: Observed) -> RunSpec:
             **job.spec.get("Environment", {}),
         },
         threads=threads_of(job, seen.cores),
+        runtime=program.runtime if program else None,
     )
 
 

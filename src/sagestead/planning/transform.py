@@ -15,7 +15,7 @@ from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.planning import backoff, failure
-from sagestead.planning.programs import Programs, program_of
+from sagestead.planning.programs import Programs, program_of_container
 from sagestead.planning.steps import (
     Collected,
     CollectTransform,
@@ -128,7 +128,7 @@ def _collect(job: Resource, seen: Observed, now: float) -> Plan:
 def _refusal(job: Resource, seen: Observed) -> str | None:
     """Return why the job cannot run, if it cannot."""
     image = job.detail["_Container"]["Image"]
-    if program_of(seen.programs, image) is None:
+    if program_of_container(seen.programs, job.detail["_Container"]) is None:
         return f"ClientError: {no_such_image(image)}"
     return next((staged.error for staged in seen.staged.values() if staged.error is not None), None)
 
@@ -160,7 +160,7 @@ def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
 
 def _run_spec(job: Resource, seen: Observed, run_id: str) -> RunSpec:
     container = job.detail["_Container"]
-    program = program_of(seen.programs, container["Image"])
+    program = program_of_container(seen.programs, container)
     platform = {
         "AWS_REGION": job.key.region,
         "SAGEMAKER_BATCH": "true",
@@ -180,6 +180,7 @@ def _run_spec(job: Resource, seen: Observed, run_id: str) -> RunSpec:
         },
         threads=threads(job.spec["TransformResources"]["InstanceType"], seen.cores),
         digest=seen.staged[run_id].digest,
+        runtime=program.runtime if program else None,
     )
 
 

@@ -14,8 +14,8 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, cast
@@ -24,8 +24,12 @@ from sagestead.domain.runs import RunSpec
 from sagestead.domain.transform import TransformTask
 from sagestead.worker.archives import extract
 from sagestead.worker.contract import Load, Model, ModelRefused, Prepare, Train
+from sagestead.worker.pipes import feed
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
+from sagestead.worker.toolkit import serving, training
+from sagestead.worker.toolkit.environments import CannotBuild
+from sagestead.worker.toolkit.workshop import Workshop, leave
 from sagestead.worker.transform import transform
 
 TERMINATED = 128 + signal.SIGTERM
@@ -33,12 +37,25 @@ TERMINATED = 128 + signal.SIGTERM
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker is given: its run, where to listen, and whom to tell that something happened."""
+    """What a worker is given.
+
+    Attributes:
+        run: its run.
+        spec: what to do.
+        address: where to listen.
+        notices: whom to tell that something happened.
+        installing: environment of programs that install others, for runs that need a runtime.
+    """
 
     run: RunFolder
     spec: RunSpec
     address: Path
     notices: Path
+    installing: Mapping[str, str] = field(default_factory=dict)
+
+    def workshop(self) -> Workshop:
+        """Have the runtime that the run needs, and say so once it is there; raises `ModelRefused`."""
+        return Workshop.open(self.run, self.spec, self.installing, lambda: tell(self.notices, self.run))
 
 
 def work(task: Work) -> int:
@@ -55,7 +72,7 @@ def work(task: Work) -> int:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except ModelRefused as refused:
         print(refused, file=sys.stderr)  # noqa: T201 - the log of the run
-        task.run.fail(str(refused))
+        task.run.fail(_because(task.spec, refused))
         code = 1
     except BaseException as error:  # noqa: BLE001 - the last place that can say why
         traceback.print_exc()
@@ -115,6 +132,11 @@ def _train(task: Work) -> int:
     for folder in (layout.model, layout.output_data):
         folder.mkdir(parents=True)
 
+    feed(task.run)
+    if task.spec.runtime is not None:
+        signal.signal(signal.SIGTERM, leave)
+        return training.train(task.workshop())
+
     def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
         _record_exit(task, TERMINATED)
         sys.stdout.flush()
@@ -172,6 +194,8 @@ def _load(task: Work) -> Model:
         ModelRefused: the artifact or the model cannot be used.
     """
     _unpack(task)
+    if task.spec.runtime is not None:
+        return serving.load(task.workshop())
     load = cast(Load, _entry(task.spec.entry))
     return load(task.run.layout.model, task.spec.image, task.spec.environment)
 
@@ -209,6 +233,15 @@ def _paragraph(spec: RunSpec, error: BaseException) -> str:
     if spec.role == "train":
         return f"AlgorithmError: {cause}"
     return f"The model could not be loaded or run: {cause}"
+
+
+def _because(spec: RunSpec, refused: ModelRefused) -> str:
+    """Return a refusal as FailureReason has it: that a job's runtime cannot be had is its client's to mend."""
+    return (
+        f"ClientError: {refused}"
+        if spec.role == "train" and isinstance(refused, CannotBuild)
+        else str(refused)
+    )
 
 
 def _record_exit(task: Work, code: int) -> None:

@@ -39,6 +39,21 @@ class RunFolder:
         return self.path / "model.tar.gz"
 
     @property
+    def source(self) -> Path:
+        """The user's program, when it lies in an archive of its own."""
+        return self.path / "source.tar.gz"
+
+    @property
+    def equipped(self) -> Path:
+        """There once the run has its runtime."""
+        return self.path / "equipped"
+
+    @property
+    def runtimes(self) -> Path:
+        """Where the runtimes of the data folder are: beside the folder of the runs."""
+        return self.path.parent.parent / "runtimes"
+
+    @property
     def transform_task(self) -> Path:
         """A TransformTask."""
         return self.path / "transform.json"

@@ -18,6 +18,19 @@ from pathlib import Path
 
 LIFELINE = "SAGESTEAD_LIFELINE"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_INSTALLERS = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "TMPDIR",
+        "PYENV_ROOT",
+        "NETRC",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+    }
+)
 _RESET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE)
 
 
@@ -47,6 +60,15 @@ def take_environment(environment: Mapping[str, str], home: Path, threads: int) -
     os.environ.update({"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8"})
     os.environ.update({"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count})
     os.environ.update(environment)
+
+
+def installers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what an environment holds for programs that install others: where to look, and by which way."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _INSTALLERS or name.startswith("PIP_") or name.lower().endswith("_proxy")
+    }
 
 
 def limit_threads(openmp: ctypes.CDLL | None, threads: int) -> None:

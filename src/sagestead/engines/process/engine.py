@@ -26,7 +26,7 @@ from sagestead.ports import Clock
 from sagestead.worker.run_folder import RunFolder, read_json, read_part, write_json
 
 _FORGET_SECONDS = 10.0
-_LEFT_OVER = ("ready", "failure", "exit", "interrupted", "stop", "transform_result")
+_LEFT_OVER = ("ready", "failure", "exit", "interrupted", "stop", "transform_result", "equipped")
 
 
 class EngineFailed(RuntimeError):  # noqa: N818 - says who failed

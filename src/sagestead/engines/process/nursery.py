@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from sagestead.worker.run_folder import RunFolder
-from sagestead.worker.surroundings import LIFELINE
+from sagestead.worker.surroundings import LIFELINE, installers
 
 START_SECONDS = 60.0
 RESTART_SECONDS = 1.0
@@ -49,7 +49,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         ours.settimeout(START_SECONDS)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment |= _ENVIRONMENT
+        environment |= installers(os.environ) | _ENVIRONMENT
         passed = [theirs.fileno()]
         if lifeline := os.environ.get(LIFELINE):
             environment[LIFELINE] = lifeline

@@ -54,6 +54,7 @@ def observe(run: RunFolder, *, lives: bool) -> RunState | None:
         address=ready["address"] if ready else None,
         prepared=str(run.prepared) if prepared else None,
         failure=None if prepared else _text(run.failure),
+        equipped=record.spec.runtime is None or run.equipped.exists(),
     )
 
 

@@ -108,9 +108,10 @@ class Zygote:
 
     def _become_worker(self, run: RunFolder, address: Path, notices: Path, held: int) -> NoReturn:
         code = 1
+        installing = surroundings.installers(os.environ)
         try:
             spec = self._settle(run, held)
-            code = work(Work(run, spec, address, notices))
+            code = work(Work(run, spec, address, notices, installing))
         except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             traceback.print_exc()
             run.fail(f"The process could not be set up: {error}")
