@@ -27,7 +27,7 @@ from sagestead.worker.run_folder import read_part
 
 LONGEST_LINE = 32 * 1024
 CHUNK = 256 * 1024
-TICK_SECONDS = 0.05
+TICK_SECONDS = 0.1
 IDLE_SECONDS = 0.2
 SILENT_SECONDS = 5.0
 SILENT_PAUSE = 1.0
