@@ -25,7 +25,7 @@ from sagestead.serving.inline_host import InlineHost, Threads
 from sagestead.serving.worker_host import WorkerHost
 from sagestead.worker.contract import Answer, InlineModel, Invocation, ModelRefused, Open
 
-IDLE_POLL_SECONDS = 0.04
+IDLE_POLL_SECONDS = 0.05
 LIVELY_POLL_SECONDS = 0.002
 LIVELY_SECONDS = 0.5
 """For how long, once anything was written, the store is looked at more often: more is about to be written."""

@@ -89,17 +89,18 @@ class SqlRoutes:
 
     def acknowledge(self, front_door: str, revision: int, now: float) -> None:
         """A front door says that it lives and routes by that revision (at least every second)."""
-        before = sa.select(front_doors.c.revision).where(front_doors.c.name == front_door)
-        with self._database.read() as connection:
-            is_news = connection.execute(before).scalar() != revision
-        statement = insert(front_doors).values(name=front_door, revision=revision, seen_at=now)
-        with self._database.write(durable=False, announce=is_news) as connection:
+        same = (front_doors.c.name == front_door) & (front_doors.c.revision == revision)
+        with self._database.write(durable=False, announce=False) as connection:
+            if connection.execute(sa.update(front_doors).where(same).values(seen_at=now)).rowcount:
+                return
+            statement = insert(front_doors).values(name=front_door, revision=revision, seen_at=now)
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=[front_doors.c.name], set_={"revision": revision, "seen_at": now}
                 )
             )
             connection.execute(sa.delete(front_doors).where(front_doors.c.seen_at < now - FORGET_SECONDS))
+            count(connection, "revision")
 
     def leave(self, front_door: str) -> None:
         """A front door says that it serves no more."""
