@@ -57,7 +57,7 @@ class ListOf:
         listing = self.question(ctx, request)
         filters = replace(listing, limit=0, after=None)
         if request.get("NextToken"):
-            listing = replace(listing, after=_open(request["NextToken"], filters))
+            listing = replace(listing, after=opened(request["NextToken"], filters))
         wanted = listing.status
         asked = replace(listing, limit=listing.limit + 1, status=None if self.status_after_page else wanted)
         found = ctx.resources.page(asked)
@@ -67,7 +67,7 @@ class ListOf:
         }
         if len(found) > len(rows):
             last = rows[-1]
-            answer["NextToken"] = _seal((_SORT_VALUES[listing.sort_by](last), last.key.name), filters)
+            answer["NextToken"] = seal((_SORT_VALUES[listing.sort_by](last), last.key.name), filters)
         return answer
 
     def question(self, ctx: Context, request: Json) -> Listing:
@@ -106,7 +106,7 @@ def cut(
     rows.sort(key=lambda row: place(row)[0], reverse=descending)
     token, limit = request.get("NextToken"), request.get("MaxResults", DEFAULT_PAGE)
     if token:
-        value, name = _open(token, question)
+        value, name = opened(token, question)
 
         def is_after(row: T) -> bool:
             sort_value, row_name = place(row)
@@ -116,7 +116,7 @@ def cut(
 
         rows = [row for row in rows if is_after(row)]
     page = rows[:limit]
-    return page, _seal(place(page[-1]), question) if len(rows) > limit else None
+    return page, seal(place(page[-1]), question) if len(rows) > limit else None
 
 
 def refuse_token(request: Json) -> None:
@@ -125,12 +125,14 @@ def refuse_token(request: Json) -> None:
         raise _bad_token()
 
 
-def _seal(place: tuple[str | float, str], filters: object) -> str:
+def seal(place: tuple[Any, str], filters: object) -> str:
+    """Return the token of a place (sort value and name of a row) in the answers to a question."""
     body = json.dumps(place).encode()
     return base64.urlsafe_b64encode(_digest(body, filters) + body).decode()
 
 
-def _open(token: str, filters: object) -> tuple[str | float, str]:
+def opened(token: str, filters: object) -> tuple[Any, str]:
+    """Return the place that a token names; raise `Invalid` if it is not one of this question's."""
     try:
         raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

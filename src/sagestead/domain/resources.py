@@ -24,6 +24,8 @@ class Kind(StrEnum):
     TRAINING_JOB = "training-job"
     TRANSFORM_JOB = "transform-job"
     TUNING_JOB = "hyper-parameter-tuning-job"
+    MODEL_PACKAGE_GROUP = "model-package-group"
+    MODEL_PACKAGE = "model-package"
     ROLE = "role"
     POLICY = "policy"
 

@@ -123,6 +123,36 @@ Step = Errand | Launch | Stop | Forget | PublishRoute | WithdrawRoute | LaunchTr
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+@dataclass(frozen=True, slots=True)
+class ClaimRule:
+    """The group of a package knows of its approval, unless it knows of a later one."""
+
+    at: float
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeployPackage:
+    """An endpoint was asked to serve a package, unless it is not as it was seen.
+
+    Attributes:
+        endpoint: its name.
+        model: name of the model to make from the package.
+        config: name of the endpoint configuration to make.
+        variant: its production variant, without the model.
+        before: what the endpoint was when this was planned; empty: not there.
+    """
+
+    endpoint: str
+    model: str
+    config: str
+    variant: Json
+    before: list[float]
+
+
+Packaging = ClaimRule | DeployPackage
+"""Steps of the deployment of model packages."""
+
     """What to do now and what to record afterwards.
 
     Attributes:

@@ -17,6 +17,7 @@ from sagestead.store.tables import resources
 _SORTS = {
     "name": resources.c.name,
     "created_at": resources.c.created_at,
+    "modified_at": resources.c.modified_at,
     "status": resources.c.status,
 }
 
@@ -147,6 +148,9 @@ def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
     if listing.name_prefix is not None:
         prefix = listing.name_prefix.casefold()
         found += [columns.folded >= prefix, columns.folded < prefix + _AFTER_EVERY_NAME]
+    if listing.is_version is not None:
+        slash = sa.func.instr(columns.name, "/")
+        found.append(slash > 0 if listing.is_version else slash == 0)
     if listing.status is not None:
         found.append(columns.status == listing.status)
     if listing.created_after is not None:

@@ -6,17 +6,8 @@ from typing import Any
 
 import pytest
 
-from sagestead.control.context import Context, Operation
-from sagestead.control.operations import (
-    endpoint_configs,
-    endpoints,
-    models,
-    monitoring,
-    tags,
-    training_jobs,
-    transform_jobs,
-    tuning_jobs,
-)
+from sagestead.control.context import Context
+from sagestead.control.operations.sagemaker import OPERATIONS as TABLE
 from sagestead.domain.errors import Refusal
 from sagestead.domain.identity import Principal
 from sagestead.domain.resources import GLOBAL_REGION, Json, Key, Kind, Resource
@@ -35,17 +26,6 @@ TRUST = {
         "Principal": {"Service": "sagemaker.amazonaws.com"},
         "Action": "sts:AssumeRole",
     },
-}
-
-TABLE: dict[str, Operation] = {
-    **models.OPERATIONS,
-    **endpoint_configs.OPERATIONS,
-    **endpoints.OPERATIONS,
-    **training_jobs.OPERATIONS,
-    **transform_jobs.OPERATIONS,
-    **tuning_jobs.OPERATIONS,
-    **tags.OPERATIONS,
-    **monitoring.OPERATIONS,
 }
 
 

@@ -78,7 +78,7 @@ def test_an_artifact_that_is_not_there_is_refused(service: Service) -> None:
         ({"Mode": "SingleModel"}, "PrimaryContainer.Image is missing"),
         ({"Image": IMAGE, "Mode": "MultiModel"}, 'PrimaryContainer.Mode "MultiModel" is not supported'),
         ({"Image": IMAGE, "MultiModelConfig": {"ModelCacheSetting": "Disabled"}}, "MultiModelConfig is not"),
-        ({"ModelPackageName": "p"}, 'PrimaryContainer.ModelPackageName "p" is not supported'),
+        ({"ModelPackageName": "p"}, "model-package/p does not exist"),
         ({"Image": IMAGE, "InferenceSpecificationName": "p"}, "InferenceSpecificationName"),
         ({"Image": IMAGE, "ImageConfig": {"RepositoryAccessMode": "Vpc"}}, "RepositoryAccessMode"),
         ({"Image": IMAGE, "ModelDataUrl": "s3://b/m/"}, "names no object"),

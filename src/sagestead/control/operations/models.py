@@ -1,18 +1,24 @@
-"""Models (spec: control-plane.md section 7.1). A model never changes; it may go while endpoints use it."""
+"""Models (spec: control-plane.md section 7.1). A model never changes; it may go while endpoints use it.
+
+`detail["_Container"]` of a model made from a package is what the package said then, so that the package may
+change or go.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from sagestead.control.context import Context, Operation
 from sagestead.control.listing import ListOf
-from sagestead.control.operations import records
+from sagestead.control.operations import inference_specifications, records
 from sagestead.control.operations.carried_out import refuse_others, refused
+from sagestead.control.operations.model_artifacts import artifact_of, missing
+from sagestead.control.operations.model_packages import find_deployable
 from sagestead.control.operations.passing_roles import check_role
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.errors import Invalid
 from sagestead.domain.resources import Json, Kind, Resource
-from sagestead.domain.s3_uri import Location, locate
 
 _MODEL = frozenset(
     {"ModelName", "PrimaryContainer", "Containers", "InferenceExecutionConfig", "ExecutionRoleArn", "Tags"}
@@ -26,14 +32,16 @@ _MODEL_REMEDIES = MappingProxyType(
 _CONTAINER = frozenset(
     {"ContainerHostname", "Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}
 )
+_PACKAGED = frozenset(
+    {"ContainerHostname", "ModelPackageName", "InferenceSpecificationName", "Mode", "Environment"}
+)
 _CONTAINER_REMEDIES = MappingProxyType(
     {
-        "ModelPackageName": "name the Image and ModelDataUrl of the package instead",
+        "InferenceSpecificationName": "it belongs to a ModelPackageName; leave it out",
         "MultiModelConfig": "make one model for each artifact",
         "AdditionalModelDataSources": "pack everything into one model.tar.gz",
     }
 )
-_SOURCE = frozenset({"S3Uri", "S3DataType", "CompressionType"})
 
 
 def create_model(ctx: Context, request: Json) -> Json:
@@ -44,21 +52,22 @@ def create_model(ctx: Context, request: Json) -> Json:
         raise refused("InferenceExecutionConfig.Mode", "Direct", "a model has one container; leave it out")
     path, container = _only_container(request)
     _check_container(container, path)
-    artifact = _artifact(container, path)
+    artifact = artifact_of(container, path)
     draft = records.draft(ctx, Kind.MODEL, name, request, tags_of(request))
+    if container.get("ModelPackageName"):
+        draft = replace(draft, detail={"_Container": _packaged(ctx, container)})
     existing = records.in_any_case(ctx, Kind.MODEL, name)
     if existing is not None:
         raise _taken(existing)
     if "ExecutionRoleArn" in request:
         check_role(ctx, request["ExecutionRoleArn"], "ExecutionRoleArn")
     if artifact is not None and ctx.objects.stat(ctx.account, artifact.bucket, artifact.key) is None:
-        raise Invalid(f"Could not find model data at {artifact}.")
+        raise missing(artifact)
     return {"ModelArn": records.create(ctx, draft, _taken).arn}
 
 
-def describe_model(ctx: Context, request: Json) -> Json:
-    """DescribeModel."""
-    model = find_model(ctx, request["ModelName"])
+def described(model: Resource) -> Json:
+    """Return a model as DescribeModel shows it."""
     return {
         "EnableNetworkIsolation": False,
         **model.spec,
@@ -66,6 +75,11 @@ def describe_model(ctx: Context, request: Json) -> Json:
         "ModelArn": model.arn,
         "CreationTime": model.created_at,
     }
+
+
+def describe_model(ctx: Context, request: Json) -> Json:
+    """DescribeModel."""
+    return described(find_model(ctx, request["ModelName"]))
 
 
 def delete_model(ctx: Context, request: Json) -> Json:
@@ -85,7 +99,8 @@ def find_model(ctx: Context, name: str) -> Resource:
 def container_of(model: Resource) -> Json:
     """Return what a run of the model needs: Image, ModelDataUrl (s3://, one object) and Environment."""
     path, container = _only_container(model.spec)
-    artifact = _artifact(container, path)
+    container = model.detail.get("_Container", container)
+    artifact = artifact_of(container, path)
     found = {"Image": container["Image"]}
     if artifact is not None:
         found["ModelDataUrl"] = str(artifact)
@@ -111,42 +126,34 @@ def _only_container(request: Json) -> tuple[str, Json]:
     return "Containers.1.", several[0]
 
 
+def _packaged(ctx: Context, container: Json) -> Json:
+    """Return the container that a package stands for; the request's environment goes before the package's."""
+    package = find_deployable(ctx, container["ModelPackageName"])
+    found = inference_specifications.container_of(ctx, package, container.get("InferenceSpecificationName"))
+    environment = {**found.get("Environment", {}), **container.get("Environment", {})}
+    return {**found, "Environment": environment}
+
+
 def _check_container(container: Json, path: str) -> None:
-    refuse_others(container, _CONTAINER, path, _CONTAINER_REMEDIES)
+    if container.get("ModelPackageName"):
+        remedies = dict.fromkeys(
+            ("Image", "ModelDataUrl", "ModelDataSource"), "the package says it; leave it out"
+        )
+        refuse_others(container, _PACKAGED, path, remedies)
+    else:
+        _check_named_container(container, path)
     if container.get("Mode") == "MultiModel":
         raise refused(f"{path}Mode", "MultiModel", "make one SingleModel model for each artifact")
+
+
+def _check_named_container(container: Json, path: str) -> None:
+    refuse_others(container, _CONTAINER, path, _CONTAINER_REMEDIES)
     image_access = container.get("ImageConfig", {})
     refuse_others(image_access, frozenset({"RepositoryAccessMode"}), f"{path}ImageConfig.")
     if image_access.get("RepositoryAccessMode") == "Vpc":
         raise refused(f"{path}ImageConfig.RepositoryAccessMode", "Vpc", "leave ImageConfig out")
     if not container.get("Image"):
         raise Invalid(f"{path}Image is missing: name the image that serves the model.")
-
-
-def _artifact(container: Json, path: str) -> Location | None:
-    """Return where the container's model.tar.gz lies, however the request says it."""
-    url, source = container.get("ModelDataUrl"), container.get("ModelDataSource", {}).get("S3DataSource")
-    if url and source:
-        raise Invalid(f"{path}ModelDataUrl and {path}ModelDataSource exclude each other; keep one.")
-    if url:
-        return _object(url, f"{path}ModelDataUrl")
-    if not source:
-        return None
-    at = f"{path}ModelDataSource.S3DataSource."
-    refuse_others(source, _SOURCE, at)
-    if source["S3DataType"] != "S3Object":
-        remedy = "pack the files into one model.tar.gz and give it as S3Object with CompressionType Gzip"
-        raise refused(f"{at}S3DataType", source["S3DataType"], remedy)
-    if source["CompressionType"] != "Gzip":
-        raise refused(f"{at}CompressionType", source["CompressionType"], "give a model.tar.gz and Gzip")
-    return _object(source["S3Uri"], f"{at}S3Uri")
-
-
-def _object(uri: str, field: str) -> Location:
-    place = locate(uri, field)
-    if not place.key or place.key.endswith("/"):
-        raise Invalid(f"{field} '{uri}' names no object; give the whole address of one model.tar.gz.")
-    return place
 
 
 def _taken(existing: Resource) -> Invalid:

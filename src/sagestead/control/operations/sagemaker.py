@@ -6,6 +6,8 @@ from sagestead.control.context import Hold, Operation
 from sagestead.control.operations import (
     endpoint_configs,
     endpoints,
+    model_package_groups,
+    model_packages,
     models,
     monitoring,
     tags,
@@ -16,6 +18,8 @@ from sagestead.control.operations import (
 
 OPERATIONS: dict[str, Operation] = {
     **models.OPERATIONS,
+    **model_package_groups.OPERATIONS,
+    **model_packages.OPERATIONS,
     **endpoint_configs.OPERATIONS,
     **endpoints.OPERATIONS,
     **training_jobs.OPERATIONS,

@@ -8,6 +8,7 @@ from sagestead.control.context import Context, Operation
 from sagestead.control.listing import refuse_token
 from sagestead.control.operations.records import change
 from sagestead.domain.errors import Invalid
+from sagestead.domain.model_package import check_rule, group_of
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.ports import Change, Listing
 
@@ -20,6 +21,8 @@ _TAGGED = frozenset(
         Kind.TRAINING_JOB,
         Kind.TRANSFORM_JOB,
         Kind.TUNING_JOB,
+        Kind.MODEL_PACKAGE_GROUP,
+        Kind.MODEL_PACKAGE,
     }
 )
 
@@ -39,6 +42,7 @@ def tags_of(request: Json) -> dict[str, str]:
             raise Invalid(f"Tag key '{key}' appears twice in Tags; send each key once.")
         tags[key] = tag["Value"]
     _check_count(tags)
+    check_rule(tags)
     return tags
 
 
@@ -73,6 +77,8 @@ def delete_tags(ctx: Context, request: Json) -> Json:
 
 def _retag(ctx: Context, arn: str, decide: Callable[[Mapping[str, str]], dict[str, str]]) -> dict[str, str]:
     def changed(seen: Resource) -> Change:
+        if group_of(seen) is not None:
+            raise Invalid(f"Versioned model packages cannot have tags ({arn}); tag their group.")
         return Change(due_at=seen.due_at, tags=decide(seen.tags), touch=False)
 
     return change(ctx, lambda: _tagged(ctx, arn), changed).tags
