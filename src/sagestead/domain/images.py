@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 LEGACY_TAG = "1"
 """The algorithm of XGBoost 0.72, older than every other tag."""
@@ -99,6 +99,21 @@ def built_in_image(uri: str) -> BuiltInImage | None:
         return BuiltInImage("xgboost", LEGACY_TAG) if tag in (None, LEGACY_TAG, "latest") else None
     tag = (tag or "").removesuffix("-cpu-py3")
     return BuiltInImage("xgboost", tag) if tag in XGBOOST_TAGS else None
+
+
+def trains_built_in(job: Mapping[str, Any]) -> bool:
+    """Say whether a request to train (or a tuning job's definition) means a built-in algorithm.
+
+    It does not when it names a program of the user's, as a hyperparameter or in its environment.
+    """
+    image = job["AlgorithmSpecification"].get("TrainingImage", "")
+    return built_in_image(image) is not None and not (framework_image(image) and named_program(job))
+
+
+def named_program(job: Mapping[str, Any]) -> str | None:
+    """Return the program of the user's that a request to train names, as it is written there."""
+    hyperparameters = {**job.get("StaticHyperParameters", {}), **job.get("HyperParameters", {})}
+    return hyperparameters.get("sagemaker_program") or job.get("Environment", {}).get(PROGRAM)
 
 
 def no_such_image(uri: str) -> str:

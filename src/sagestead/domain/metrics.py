@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sagestead.domain.images import built_in_image
+from sagestead.domain.images import trains_built_in
 
 Definition = Mapping[str, str]
 """One of MetricDefinitions: `Name` and `Regex`."""
@@ -99,8 +99,7 @@ def definitions_of(job: Mapping[str, Any]) -> list[dict[str, str]]:
     A tuning job's objective comes once more, as `ObjectiveMetric` (spec: tuning.md section 4).
     """
     algorithm = job["AlgorithmSpecification"]
-    is_built_in = built_in_image(algorithm.get("TrainingImage", "")) is not None
-    found = built_in_metric_definitions() if is_built_in else list(algorithm.get("MetricDefinitions", []))
+    found = built_in_metric_definitions() if trains_built_in(job) else list(algorithm.get("MetricDefinitions", []))
     if "TuningJobArn" not in job:
         return found
     objective = job["HyperParameters"][OBJECTIVE_HYPERPARAMETER]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sagestead.domain.images import PROGRAM, built_in_image, framework_image
+from sagestead.domain.images import PROGRAM, built_in_image, framework_image, named_program
 from sagestead.domain.resources import Json
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -49,9 +49,8 @@ def program_of_container(programs: Programs, container: Json) -> Program | None:
 
 def program_of_training(programs: Programs, spec: Json) -> Program | None:
     """Return the program that a training job runs, or None."""
-    named = spec.get("HyperParameters", {}).get("sagemaker_program")
-    environment = {**spec.get("Environment", {}), **({PROGRAM: named} if named else {})}
-    return program_of(programs, spec["AlgorithmSpecification"].get("TrainingImage", ""), environment)
+    image = spec["AlgorithmSpecification"].get("TrainingImage", "")
+    return program_of(programs, image, {PROGRAM: named_program(spec) or ""})
 
 
 def source_of(container: Json) -> str | None:

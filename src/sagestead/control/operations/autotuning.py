@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from sagestead.domain.errors import Invalid
-from sagestead.domain.images import built_in_image
+from sagestead.domain.images import trains_built_in
 from sagestead.domain.resources import Json
 from sagestead.domain.tuning import Strategy
 
@@ -90,7 +90,7 @@ def _ranges(given: Json, definition: Json, *, is_on: bool) -> Json:
     found: Json = {name: list(given.get(name, [])) for name in _LISTS if name in given or is_on}
     if not is_on:
         return found
-    is_xgboost = built_in_image(definition["AlgorithmSpecification"].get("TrainingImage", "")) is not None
+    is_xgboost = trains_built_in(definition)
     for hint in hints:
         kind, low, high = _around(hint, is_xgboost=is_xgboost)
         found[f"{kind}ParameterRanges"].append({"Name": hint["Name"], "MinValue": low, "MaxValue": high})

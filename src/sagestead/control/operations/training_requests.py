@@ -13,7 +13,7 @@ from sagestead.control.metric_reading import regex_fault
 from sagestead.control.operations.carried_out import refuse_others, refused
 from sagestead.control.operations.passing_roles import check_role
 from sagestead.domain.errors import Invalid
-from sagestead.domain.images import built_in_image
+from sagestead.domain.images import trains_built_in
 from sagestead.domain.resources import Json
 from sagestead.domain.s3_uri import Location, locate
 
@@ -132,7 +132,7 @@ def _check_algorithm(request: Json) -> None:
     if algorithm["TrainingInputMode"] == "Pipe":
         raise refused(f"{at}TrainingInputMode", "Pipe", _FILES)
     definitions = algorithm.get("MetricDefinitions", [])
-    if definitions and built_in_image(algorithm["TrainingImage"]):
+    if definitions and trains_built_in(request):
         raise Invalid(
             "You can't override the metric definitions for Amazon SageMaker algorithms. "
             "Please retry the request without specifying metric definitions."

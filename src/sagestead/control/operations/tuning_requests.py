@@ -11,7 +11,7 @@ from sagestead.control.operations.autotuning import autotuned
 from sagestead.control.operations.carried_out import refuse_others
 from sagestead.control.operations.quotas import check_instances
 from sagestead.domain.errors import Invalid, OverLimit
-from sagestead.domain.images import built_in_image
+from sagestead.domain.images import trains_built_in
 from sagestead.domain.metrics import MAXIMISED, MINIMISED, OBJECTIVE_HYPERPARAMETER
 from sagestead.domain.resources import Json
 from sagestead.domain.search_space import BadRange, Categorical, Space, combinations, random_point, space_of
@@ -133,7 +133,7 @@ def _space(definition: Json, config: Json) -> Space:
 def _check_objective(definition: Json, objective: Objective) -> None:
     algorithm = definition["AlgorithmSpecification"]
     image = algorithm.get("TrainingImage", "")
-    if built_in_image(image):
+    if trains_built_in(definition):
         known = MAXIMISED if objective.maximise else MINIMISED
         if objective.metric not in {f"validation:{metric}" for metric in known}:
             raise Invalid(
