@@ -19,6 +19,7 @@ from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
 from sagestead.planning.programs import Program
 from sagestead.planning.steps import Collected, Plan, Staged, Step
+from sagestead.planning.training_hosts import run_ids_of
 
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 PROGRAMS = {
@@ -50,6 +51,8 @@ class World:
     known: set[str] = field(default_factory=set)
     is_gone: bool = False
     has_place: bool = True
+    threads: int = 2
+    synced_at: float | None = None
     lines: tuple[str, ...] = ("last words",)
 
     def full(self, short: str) -> str:
@@ -139,8 +142,10 @@ class World:
         self.runs[run_id] = replace(self.runs[run_id], interruptions=self.runs[run_id].interruptions + 1)
 
     def stage(self, run_id: str, error: str | None = None) -> None:
-        self.busy.discard(run_id)
-        self.staged[run_id] = Staged(self.now, None if error else "digest", 2, error)
+        is_training = self.resource.key.kind is Kind.TRAINING_JOB
+        for one in run_ids_of(self.resource) if is_training else (run_id,):
+            self.busy.discard(one)
+            self.staged[one] = Staged(self.now, None if error else "digest", 2, error)
 
     def collect(self, error: str | None = None) -> None:
         self.busy.clear()
@@ -159,12 +164,21 @@ class World:
             )
             return endpoint_planning.plan(self.resource, seen, self.now)
         if self.resource.key.kind is Kind.TRAINING_JOB:
-            run_id = training_planning.run_id_of(self.resource)
-            run, staged = self.runs.get(run_id), self.staged.get(run_id)
+            first = run_ids_of(self.resource)[0]
             return training_planning.plan(
                 self.resource,
                 training_planning.Observed(
-                    run, staged, self.collected, bool(busy), None, self.lines, self.has_place, programs, 2
+                    dict(self.runs),
+                    self.staged.get(first),
+                    self.collected,
+                    self.synced_at,
+                    bool(busy),
+                    {},
+                    dict.fromkeys(self.runs, self.lines),
+                    self.has_place,
+                    self.threads,
+                    programs,
+                    2,
                 ),
                 self.now,
             )
@@ -186,13 +200,15 @@ class World:
 
     def _carry_out(self, step: Step) -> None:  # noqa: C901 - one case a step
         match step:
-            case steps.StageInstance(run_id) | steps.StageTraining(run_id):
+            case steps.StageInstance(run_id):
                 assert run_id not in self.busy
                 self.busy.add(run_id)
-            case steps.StageTransform(run_ids):
+            case steps.StageTransform(run_ids) | steps.StageTraining(run_ids):
                 self.busy.update(run_ids)
-            case steps.CollectTraining(run_id) | steps.SyncCheckpoints(run_id):
-                self.busy.add(run_id)
+            case steps.CollectTraining(run_ids) | steps.SyncCheckpoints(run_ids):
+                self.busy.add(run_ids[0])
+            case steps.ShareThreads(_, threads):
+                assert threads >= 1
             case steps.CollectTransform(run_ids):
                 self.busy.add(run_ids[0])
             case steps.Launch(run_id, spec):
@@ -257,10 +273,10 @@ def endpoint(spec: Json) -> World:
     return World(_resource(Kind.ENDPOINT, "e", "Creating", spec, {}))
 
 
-def training_job() -> World:
+def training_job(instances: int = 1) -> World:
     spec: Json = {
         "AlgorithmSpecification": {"TrainingImage": IMAGE},
-        "ResourceConfig": {"InstanceType": "ml.m5.large"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": instances},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
     }
     return World(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagestead.domain.resources import Key, Kind, Resource
-from sagestead.planning.placement import Job, job_of, placed, threads_of
+from sagestead.planning.placement import Job, job_of, placed, shared, threads_of
 
 
 def key(name: str, kind: Kind = Kind.TRAINING_JOB) -> Key:
@@ -52,6 +52,15 @@ def test_somebody_always_runs_and_too_many_only_when_they_ran_before(
     assert all(one.created_at <= other.created_at for one in started for other in waiting)
 
 
+def test_those_that_run_together_share_the_cores() -> None:
+    jobs = [job("a", 1), job("b", 2), job("c", 3)]
+    assert [shared(jobs[:count], 2)[key("a")] for count in (1, 2, 3)] == [2, 1, 1]
+    wide, narrow = job("wide", 1, 8), job("narrow", 2, 1)
+    assert shared([wide, narrow], 8) == {key("wide"): 7, key("narrow"): 1}
+    hosts = Job(key("hosts"), 1, 4, runs=True, hosts=2)
+    assert shared([hosts, wide], 8) == {key("hosts"): 2, key("wide"): 4}
+
+
 def resource(kind: Kind, status: str, **detail: object) -> Resource:
     size = {"InstanceType": "ml.m5.large", "InstanceCount": 3}
     spec = {"ResourceConfig": {**size, "InstanceCount": 1}, "TransformResources": size}
@@ -64,9 +73,9 @@ def test_what_a_resource_takes() -> None:
     assert job_of(resource(training, "Stopping", SecondaryStatus="Stopping"), 2) == job("j", 5, runs=True)
     assert job_of(resource(training, "Stopping", SecondaryStatus="Starting"), 2) is None
     assert job_of(resource(training, "Completed", SecondaryStatus="Completed"), 2) is None
-    assert job_of(resource(transform, "InProgress"), 2) == Job(key("j", transform), 5, 6, runs=False)
+    assert job_of(resource(transform, "InProgress"), 2) == Job(key("j", transform), 5, 6, runs=False, hosts=3)
     assert job_of(resource(transform, "InProgress", _has_place=True), 1) == Job(
-        key("j", transform), 5, 3, runs=True
+        key("j", transform), 5, 3, runs=True, hosts=3
     )
     assert job_of(resource(Kind.ENDPOINT, "InService"), 2) is None
     assert job_of(Resource(key("j"), "arn", {}, "InProgress"), 2) == job("j", 0)

@@ -19,6 +19,9 @@ def test_a_retry_strategy_may_add_to_the_attempts(retries: int | None, attempts:
     world.stage(run_id)
     for attempt in range(1, attempts + 1):
         world.plan()
+        if world.resource.detail["SecondaryStatus"] == "Restarting":
+            assert retries is not None
+            world.plan()
         assert world.runs[run_id].attempt == attempt
         world.lose(run_id)
     world.plan()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.planning.simulated import World, config, endpoint, training_job, transform_job
 
+from sagestead.domain import training
 from sagestead.domain.resources import Json
 from sagestead.planning import steps
 from sagestead.planning.steps import Plan, Step
@@ -48,7 +49,7 @@ class _Stage:
         name, *words = shlex.split(command)
         begin: dict[str, Callable[[], World]] = {
             "endpoint": lambda: endpoint(_config(words)),
-            "training-job": training_job,
+            "training-job": lambda: training_job(*map(int, words)),
             "transform-job": lambda: transform_job(int(words[0])),
         }
         if name in begin:
@@ -66,7 +67,12 @@ def _event(world: World, name: str, words: list[str]) -> None:
         "wait": lambda: setattr(world, "now", world.now + float(words[0])),
         "staged": lambda: world.stage(world.full(words[0]), *words[1:]),
         "collected": lambda: world.collect(*words),
-        "synced": world.busy.clear,
+        "crash-after": lambda: world.crash(int(words[0])),
+        "synced": lambda: _synced(world),
+        "share": lambda: setattr(world, "threads", int(words[0])),
+        "spot": lambda: _spot(world, int(words[0])),
+        "retries": lambda: _ask(world, RetryStrategy={"MaximumRetryAttempts": int(words[0])}),
+        "take-back": lambda: _take_back(world, float(words[0])),
         "ready": lambda: world.ready(world.full(words[0])),
         "prepared": lambda: world.prepare(world.full(words[0])),
         "hosting": lambda: setattr(world, "hosting", words[0]),
@@ -109,8 +115,27 @@ def _resize(world: World, words: list[str]) -> None:
 
 
 def _checkpoints(world: World) -> None:
-    spec = {**world.resource.spec, "CheckpointConfig": {"S3Uri": "s3://b/c"}}
-    world.resource = replace(world.resource, spec=spec)
+    _ask(world, CheckpointConfig={"S3Uri": "s3://b/c"})
+
+
+def _spot(world: World, longest_wait: int) -> None:
+    stopping = {**world.resource.spec["StoppingCondition"], "MaxWaitTimeInSeconds": longest_wait}
+    _ask(world, StoppingCondition=stopping, EnableManagedSpotTraining=True)
+
+
+def _ask(world: World, **members: object) -> None:
+    world.resource = replace(world.resource, spec={**world.resource.spec, **members})
+
+
+def _synced(world: World) -> None:
+    world.busy.clear()
+    world.synced_at = world.now
+
+
+def _take_back(world: World, seconds: float) -> None:
+    world.resource = replace(
+        world.resource, detail=training.interrupted(world.resource.detail, world.now, seconds)
+    )
 
 
 def _becomes(world: World, status: str) -> None:
@@ -148,14 +173,24 @@ def _step(world: World, step: Step) -> str:
             return f"route {', '.join(parts)}"
         case steps.Stop(run_id, grace):
             return f"stop {world.short(run_id)} within {grace:g} s"
-        case steps.StageTransform(run_ids) | steps.CollectTransform(run_ids):
+        case steps.ShareThreads(run_ids, threads):
+            return f"threads of {' '.join(map(world.short, run_ids))}: {threads}"
+        case (
+            steps.StageTransform(run_ids)
+            | steps.CollectTransform(run_ids)
+            | steps.StageTraining(run_ids)
+            | steps.CollectTraining(run_ids)
+            | steps.SyncCheckpoints(run_ids)
+        ):
             return f"{type(step).__name__} {' '.join(map(world.short, run_ids))}"
         case steps.LaunchTrial() | steps.StopTrial():
             raise AssertionError("tuning jobs have scripts of their own")
         case steps.WithdrawRoute():
             return "withdraw the route"
+        case steps.Launch(run_id) | steps.Forget(run_id):
+            return f"{type(step).__name__} {world.short(run_id)}"
         case _:
-            return f"{type(step).__name__} {world.short(step.run_id)}"
+            raise AssertionError(step)
 
 
 if __name__ == "__main__":

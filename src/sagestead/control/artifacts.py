@@ -6,13 +6,16 @@ and does not keep the rest from being stored. No link is followed: a job that le
 
 from __future__ import annotations
 
+import heapq
+import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from sagestead.control.markers import read_marker, write_marker
 from sagestead.control.metric_reading import MetricReader
-from sagestead.control.staging import OPT_ML, read_marker, write_marker
+from sagestead.control.source_objects import link
 from sagestead.domain.errors import Refusal
 from sagestead.domain.logs import LogStream
 from sagestead.domain.metrics import OBJECTIVE_METRIC, definitions_of
@@ -22,9 +25,11 @@ from sagestead.domain.transform import TransformResult, TransformTask
 from sagestead.planning.inputs import BadInput, split_uri
 from sagestead.planning.steps import Collected, CollectTraining, CollectTransform, SyncCheckpoints
 from sagestead.planning.streams import training_stream
+from sagestead.planning.training_hosts import host_of
 from sagestead.ports import Clock, Engine, Logs, Objects
 from sagestead.worker.archives import entries, pack
 from sagestead.worker.layout import Layout
+from sagestead.worker.run_folder import RunFolder
 from sagestead.worker.tarstream import ArchiveRefused
 
 MARKER = "collected.json"
@@ -32,7 +37,7 @@ LINES_AT_ONCE = 1000
 MOST_METRICS = 40
 
 _BYTES = "application/octet-stream"
-_SYNCED = "checkpoints.json"
+SYNCED = "checkpoints.json"
 
 
 class Artifacts:
@@ -46,19 +51,21 @@ class Artifacts:
 
     def training(self, job: Resource, step: CollectTraining) -> None:
         """Store the model, the other output and the checkpoints of a training job; gather its metrics."""
-        folder = self._engine.folder(step.run_id)
-        layout = Layout(folder / OPT_ML)
+        folder = self._engine.folder(step.run_ids[0])
+        layouts = self._layouts(step.run_ids)
         errors: list[str] = []
         for store in (
-            partial(self.checkpoints, job, SyncCheckpoints(step.run_id)),
-            partial(self._output, job, layout.model, folder, "model"),
-            partial(self._output, job, layout.output_data, folder, "output"),
+            partial(self.checkpoints, job, SyncCheckpoints(step.run_ids)),
+            partial(self._output, job, [one.model for one in layouts], folder, "model"),
+            partial(self._output, job, [one.output_data for one in layouts], folder, "output"),
         ):
             try:
                 store()
             except BadInput as refusal:
                 errors.append(f"ClientError: {refusal}")
-        metrics = final_metrics(definitions_of(job.spec), self._lines(training_stream(job)))
+        streams = [training_stream(job, host_of(run_id)) for run_id in step.run_ids]
+        lines = heapq.merge(*map(self._lines, streams), key=lambda line: line[0])
+        metrics = final_metrics(definitions_of(job.spec), lines)
         collected = Collected(self._clock(), tuple(metrics), next(iter(errors), None))
         write_marker(folder / MARKER, collected.to_json())
 
@@ -67,18 +74,23 @@ class Artifacts:
         config = job.spec.get("CheckpointConfig")
         if config is None:
             return
-        folder = self._engine.folder(step.run_id)
-        local = Layout(folder / OPT_ML).checkpoints
+        began, folder = self._clock(), self._engine.folder(step.run_ids[0])
         bucket, prefix = split_uri(config["S3Uri"])
         prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-        before: Json = read_marker(folder / _SYNCED, dict) or {}
-        now = {name: _stamp(path) for name, path in _files(local)}
+        before: Json = read_marker(folder / SYNCED, _stamps) or {}
+        local = _newest([one.checkpoints for one in self._layouts(step.run_ids)])
+        now = {name: _stamp(path) for name, path in local.items()}
         for name, stamp in now.items():
             if before.get(name) != stamp:
-                self._store(job, bucket, prefix + name, local / name, _BYTES)
+                self._store(job, bucket, prefix + name, local[name], _BYTES)
         for name in before.keys() - now.keys():
             self._objects.remove(job.key.account, bucket, prefix + name)
-        write_marker(folder / _SYNCED, now)
+        write_marker(folder / SYNCED, {"at": began, "files": now})
+
+    def miss_checkpoints(self, step: SyncCheckpoints) -> None:
+        """Note that checkpoints could not be stored now, so that nobody waits for them."""
+        place = self._engine.folder(step.run_ids[0]) / SYNCED
+        write_marker(place, {"at": self._clock(), "files": read_marker(place, _stamps) or {}})
 
     def transform(self, job: Resource, runs: list[RunState], step: CollectTransform) -> None:
         """Store the complete outputs of a transform job; the first run's reason is the job's."""
@@ -98,8 +110,12 @@ class Artifacts:
         collected = Collected(self._clock(), error=error)
         write_marker(self._engine.folder(step.run_ids[0]) / MARKER, collected.to_json())
 
-    def _output(self, job: Resource, source: Path, folder: Path, name: str) -> None:
-        """Store a folder as one archive, or as files if the client wants so; an empty one not at all."""
+    def _layouts(self, run_ids: Sequence[str]) -> list[Layout]:
+        return [RunFolder(self._engine.folder(run_id)).layout for run_id in run_ids]
+
+    def _output(self, job: Resource, sources: Sequence[Path], folder: Path, name: str) -> None:
+        """Store what the hosts left as one archive, or as files if the client wants so; not when it is none."""
+        source = sources[0] if len(sources) == 1 else _merged(sources, folder / f"{name}-of-all")
         files = _files(source)
         if not files:
             return
@@ -178,6 +194,44 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
         return [(name, path) for name, path, is_folder in entries(folder) if not is_folder]
     except ArchiveRefused as refusal:
         raise BadInput(str(refusal)) from refusal
+
+
+def _merged(sources: Sequence[Path], destination: Path) -> Path:
+    """Put the files of several folders into one; of those with the same name the last host's is taken."""
+    shutil.rmtree(destination, ignore_errors=True)
+    destination.mkdir()
+    for source in sources:
+        for name, path in _files(source):
+            place = destination / name
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                link(path, place)
+            except OSError as fault:
+                raise BadInput(
+                    f"The hosts left both a file and a folder under the name of '{name}'; name them apart."
+                ) from fault
+    return destination
+
+
+def _newest(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the files of several folders by name; of those with the same name the one written last."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name, path in _files(folder):
+            if name not in found or _stamp(path)[1] >= _stamp(found[name])[1]:
+                found[name] = path
+    return found
+
+
+def synced_at(note: Json) -> float:
+    """Return when the checkpoints were stored that a note tells of."""
+    at: float = note.get("at", 0.0)
+    return at
+
+
+def _stamps(note: Json) -> Json:
+    stamps: Json = note.get("files", {})
+    return stamps
 
 
 def _stamp(path: Path) -> list[int]:

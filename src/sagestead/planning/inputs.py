@@ -6,6 +6,7 @@ Rule: a name in S3 never leads out of the folder that it is staged in.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -79,6 +80,43 @@ def of_manifest(content: bytes, uri: str) -> list[Input]:
     return [Input(bucket, prefix + name, name.lstrip("/")) for name in names]
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a stream: an object's bytes, or a text out of the manifest itself."""
+
+    object: Input | None = None
+    text: str = ""
+
+
+def of_augmented_manifest(content: bytes, uri: str, attributes: Sequence[str]) -> list[list[Piece]]:
+    """Return the pieces of each line, in the order of `attributes`; raise `BadInput` when it is none.
+
+    A name that ends in `-ref` holds the address of an object; of any other, the value itself is streamed.
+    """
+    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
+    return [_pieces(line, attributes, f"{uri}, line {number}") for number, line in lines]
+
+
+def _pieces(line: bytes, attributes: Sequence[str], place: str) -> list[Piece]:
+    try:
+        values = json.loads(line)
+        found = [(name, values[name]) for name in attributes]
+        return [_piece(name, value) for name, value in found]
+    except (ValueError, TypeError, RecursionError) as fault:
+        raise BadInput(f"{place} is not a JSON object whose -ref members are addresses.") from fault
+    except KeyError as fault:
+        raise BadInput(
+            f"{place} has no attribute {fault}; AttributeNames names those that every line has."
+        ) from fault
+
+
+def _piece(name: str, value: object) -> Piece:
+    if not name.endswith("-ref"):
+        return Piece(text=value if isinstance(value, str) else json.dumps(value))
+    bucket, key = split_uri(_text(value))
+    return Piece(Input(bucket, key, key))
+
+
 def file_parts(item: Input) -> list[str]:
     """Return the parts of the path that an object is staged under; raise `BadInput` if no file has it."""
     parts = item.name.split("/")
@@ -89,6 +127,29 @@ def file_parts(item: Input) -> list[str]:
                 "Give it another key."
             )
     return parts
+
+
+def in_folder(source: Json, items: Sequence[Input]) -> list[Input]:
+    """Return the objects that a file system shows at a path: the one of that name, and what is below it.
+
+    Raises `BadInput` when the address ends in the beginning of a name only.
+    """
+    _, key = split_uri(source["S3Uri"])
+    folder = key if key.endswith("/") or not key else f"{key}/"
+    found = [item for item in items if item.key == key or item.key.startswith(folder)]
+    if not found:
+        raise BadInput(
+            f"Input mode FastFile: {source['S3Uri']} is neither a folder nor an object, only the beginning "
+            "of names. End the address at a /, or give input mode File."
+        )
+    return found
+
+
+def shuffled(items: Sequence[T], seed: int, epoch: int = 0) -> list[T]:
+    """Return the items in the order that the seed of a ShuffleConfig gives them in an epoch."""
+    order = list(items)
+    random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - an order, not a secret
+    return order
 
 
 def shared_out(items: Sequence[T], count: int) -> list[list[T]]:

@@ -1,12 +1,13 @@
-"""Which jobs run at once.
+"""Which jobs run at once, and how the cores are shared among them.
 
-Rule: first come, first served. The threads of the jobs that run are at most `PER_CORE` for each core, so that
-many jobs take turns instead of hindering each other; one job may always run, whatever its size.
+Rule: first come, first served. The threads that the jobs under way could use are at most `PER_CORE` for each
+core, so that many jobs take turns instead of hindering each other; one job may always run, whatever its size.
+Those that run together share the cores: threads beyond the cores make XGBoost two to three times slower.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sagestead.domain.instances import threads
@@ -25,14 +26,16 @@ class Job:
     Attributes:
         key: which one.
         created_at: seconds since the epoch.
-        threads: how many it uses, all instances together.
+        threads: how many it can use, all instances together.
         runs: False while it waits for its turn.
+        hosts: how many instances it has.
     """
 
     key: Key
     created_at: float
     threads: int
     runs: bool
+    hosts: int = 1
 
 
 def job_of(resource: Resource, cores: int) -> Job | None:
@@ -45,17 +48,21 @@ def job_of(resource: Resource, cores: int) -> Job | None:
         return None
     if resource.status in TERMINAL or (waits and resource.status != _MAY_WAIT):
         return None
-    count = resource.spec.get(wanted, {}).get("InstanceCount", 1) * threads_of(resource, cores)
-    return Job(resource.key, resource.created_at, count, not waits)
+    hosts = resource.spec.get(wanted, {}).get("InstanceCount", 1)
+    threads = hosts * threads_of(resource, cores)
+    return Job(resource.key, resource.created_at, threads, not waits, hosts)
 
 
 def threads_of(job: Resource, cores: int) -> int:
-    """Return how many threads each instance of a job uses; trials of a tuning job share the cores.
+    """Return how many threads each instance of a job can use; trials of a tuning job share the cores.
 
-    Trials side by side with all cores each would hinder each other; with a share each they do not.
+    Trials side by side with all cores each would hinder each other; with a share each they do not. The hosts
+    of a training job share them, too.
     """
     config = job.spec.get("ResourceConfig") or job.spec.get("TransformResources") or {}
     beside: int = job.detail.get(FACTS, {}).get("Beside", 1)
+    if job.key.kind is Kind.TRAINING_JOB:
+        beside *= config.get("InstanceCount", 1)
     return threads(config.get("InstanceType", ""), max(1, cores // beside))
 
 
@@ -71,6 +78,21 @@ def placed(jobs: Iterable[Job], cores: int) -> frozenset[Key]:
         found.add(job.key)
         taken += job.threads
     return frozenset(found)
+
+
+def shared(jobs: Iterable[Job], cores: int) -> Mapping[Key, int]:
+    """Return how many threads each host of each of these jobs, which run together, may use: at least 1.
+
+    The cores are divided evenly; what one cannot use is the others'.
+    """
+    queue = sorted(jobs, key=lambda job: (job.threads / job.hosts, job.created_at, job.key.name))
+    left, hosts = cores, sum(job.hosts for job in queue)
+    shares: dict[Key, int] = {}
+    for job in queue:
+        shares[job.key] = max(1, min(job.threads // job.hosts, left // hosts))
+        left = max(0, left - shares[job.key] * job.hosts)
+        hosts -= job.hosts
+    return shares
 
 
 def waiting(cores: int) -> str:

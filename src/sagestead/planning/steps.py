@@ -31,9 +31,9 @@ class StageInstance:
 
 @dataclass(frozen=True, slots=True)
 class StageTraining:
-    """The `/opt/ml` tree of a training job is complete."""
+    """The `/opt/ml` tree of every host of a training job is complete."""
 
-    run_id: str
+    run_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class StageTransform:
 
 @dataclass(frozen=True, slots=True)
 class CollectTraining:
-    """What a training job made is in S3."""
+    """What the hosts of a training job made is in S3."""
 
-    run_id: str
+    run_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class CollectTransform:
 
 @dataclass(frozen=True, slots=True)
 class SyncCheckpoints:
-    """The checkpoints of a training job are in S3 as they are now."""
+    """The checkpoints of a training job's hosts are in S3 as they are now."""
 
-    run_id: str
+    run_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,14 @@ class Stop:
 
     run_id: str
     grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShareThreads:
+    """The runs know how many threads each of them may use from now on."""
+
+    run_ids: tuple[str, ...]
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +123,6 @@ class StopTrial:
     name: str
 
 
-Errand = StageInstance | StageTraining | StageTransform | CollectTraining | CollectTransform | SyncCheckpoints
-"""Steps that may move gigabytes: carried out beside everything else."""
-
-Step = Errand | Launch | Stop | Forget | PublishRoute | WithdrawRoute | LaunchTrial | StopTrial
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
 @dataclass(frozen=True, slots=True)
 class ClaimRule:
     """The group of a package knows of its approval, unless it knows of a later one."""
@@ -153,6 +153,25 @@ class DeployPackage:
 Packaging = ClaimRule | DeployPackage
 """Steps of the deployment of model packages."""
 
+Errand = StageInstance | StageTraining | StageTransform | CollectTraining | CollectTransform | SyncCheckpoints
+"""Steps that may move gigabytes: carried out beside everything else."""
+
+Step = (
+    Errand
+    | Launch
+    | Stop
+    | ShareThreads
+    | Forget
+    | PublishRoute
+    | WithdrawRoute
+    | LaunchTrial
+    | StopTrial
+    | Packaging
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What to do now and what to record afterwards.
 
     Attributes:

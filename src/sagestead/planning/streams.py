@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Kind, Resource
+from sagestead.planning.training_hosts import host_of
 
 
 def stream_of(owner: Resource, run_id: str, instance: str) -> LogStream:
     """Return the stream of a run's standard output and error; `instance` is its id, like EC2's."""
     key, epoch = owner.key, int(owner.created_at)
     if key.kind is Kind.TRAINING_JOB:
-        return training_stream(owner)
+        return training_stream(owner, host_of(run_id))
     if key.kind is Kind.TRANSFORM_JOB:
         group, stream = "/aws/sagemaker/TransformJobs", f"{key.name}/{instance}-{epoch}"
     else:
@@ -22,10 +23,10 @@ def stream_of(owner: Resource, run_id: str, instance: str) -> LogStream:
     return LogStream(key.account, key.region, group, stream)
 
 
-def training_stream(job: Resource) -> LogStream:
-    """Return the stream of a training job's one instance."""
+def training_stream(job: Resource, host: str = "algo-1") -> LogStream:
+    """Return the stream of one of a training job's hosts."""
     key = job.key
-    stream = f"{key.name}/algo-1-{int(job.created_at)}"
+    stream = f"{key.name}/{host}-{int(job.created_at)}"
     return LogStream(key.account, key.region, "/aws/sagemaker/TrainingJobs", stream)
 
 

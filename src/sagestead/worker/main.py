@@ -24,6 +24,7 @@ from sagestead.domain.runs import RunSpec
 from sagestead.domain.transform import TransformTask
 from sagestead.worker.archives import extract
 from sagestead.worker.contract import Load, Model, ModelRefused, Prepare, Train
+from sagestead.worker.pipes import feed
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
 from sagestead.worker.toolkit import serving, training
@@ -131,6 +132,7 @@ def _train(task: Work) -> int:
     for folder in (layout.model, layout.output_data):
         folder.mkdir(parents=True)
 
+    feed(task.run)
     if task.spec.runtime is not None:
         signal.signal(signal.SIGTERM, leave)
         return training.train(task.workshop())

@@ -113,6 +113,21 @@ class RunFolder:
         """When a run that was asked to end will be killed."""
         return self.path / "stop.json"
 
+    @property
+    def threads(self) -> Path:
+        """How many threads it may use now; the spec says how many when it started."""
+        return self.path / "threads"
+
+    @property
+    def meeting(self) -> Path:
+        """Where the hosts of a training job find each other."""
+        return self.path / "meeting"
+
+    @property
+    def pipes(self) -> Path:
+        """What is fed into the FIFOs of Pipe channels."""
+        return self.path / "pipes"
+
     def fail(self, paragraph: str) -> None:
         """Say why the run failed: the first 1,024 characters are kept."""
         write_text(self.failure, paragraph.strip()[:FAILURE_LIMIT])

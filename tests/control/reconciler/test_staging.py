@@ -5,7 +5,8 @@ import time
 
 from tests.control.reconciler.world import REGION, World, endpoint_spec, variant
 
-from sagestead.control.staging import MARKER, Staging, read_marker
+from sagestead.control.markers import read_marker
+from sagestead.control.staging import MARKER, Staging
 from sagestead.domain.resources import Key, Kind, Resource, resource_arn
 from sagestead.planning.steps import Staged, StageInstance
 

@@ -13,13 +13,16 @@ from typing import Any
 from sagestead.control import artifacts, staging
 from sagestead.control.artifacts import Artifacts
 from sagestead.control.log_agent import LogAgent
+from sagestead.control.markers import write_marker
+from sagestead.control.reconciler.deployments import Deployments
 from sagestead.control.reconciler.errands import Errand, Errands
 from sagestead.control.reconciler.trials import Trials
-from sagestead.control.staging import Staging, write_marker
+from sagestead.control.staging import Staging
 from sagestead.domain.resources import Resource
 from sagestead.planning import steps
 from sagestead.planning.steps import Collected, Staged, Step
 from sagestead.ports import Clock, Engine, Routes
+from sagestead.worker.run_folder import RunFolder, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Effects:
     agent: LogAgent
     errands: Errands
     trials: Trials
+    deployments: Deployments
     clock: Clock
 
     def carry_out(self, resource: Resource, step: Step) -> None:
@@ -48,8 +52,8 @@ class Effects:
     def stage_training(self, job: Resource, step: steps.StageTraining) -> None:
         """Send for the input data."""
         work = _later(self.staging.training, job, step)
-        failed = self._staging_failed([step.run_id])
-        self.errands.send(Errand("Staging the input data", job.key, [step.run_id], work, failed))
+        failed = self._staging_failed(step.run_ids)
+        self.errands.send(Errand("Staging the input data", job.key, step.run_ids, work, failed))
 
     def stage_transform(self, job: Resource, step: steps.StageTransform) -> None:
         """Send for the model and the input data."""
@@ -60,8 +64,8 @@ class Effects:
     def collect_training(self, job: Resource, step: steps.CollectTraining) -> None:
         """Send the artifacts off."""
         work = _later(self.artifacts.training, job, step)
-        failed = self._collecting_failed(step.run_id)
-        self.errands.send(Errand("Storing the artifacts", job.key, [step.run_id], work, failed))
+        failed = self._collecting_failed(step.run_ids[0])
+        self.errands.send(Errand("Storing the artifacts", job.key, step.run_ids, work, failed))
 
     def collect_transform(self, job: Resource, step: steps.CollectTransform) -> None:
         """Send the outputs off."""
@@ -72,7 +76,10 @@ class Effects:
     def sync_checkpoints(self, job: Resource, step: steps.SyncCheckpoints) -> None:
         """Send the checkpoints off; those of the end are stored, or missed, with the artifacts."""
         work = _later(self.artifacts.checkpoints, job, step)
-        self.errands.send(Errand("Storing checkpoints", job.key, [step.run_id], work, lambda _reason: None))
+        missed = _later(self.artifacts.miss_checkpoints, step)
+        self.errands.send(
+            Errand("Storing checkpoints", job.key, step.run_ids, work, lambda _reason: missed())
+        )
 
     def launch(self, resource: Resource, step: steps.Launch) -> None:
         """Start the run and carry its log."""
@@ -82,6 +89,11 @@ class Effects:
     def stop(self, _resource: Resource, step: steps.Stop) -> None:
         """Ask the run to end."""
         self.engine.stop(step.run_id, step.grace)
+
+    def share_threads(self, _resource: Resource, step: steps.ShareThreads) -> None:
+        """Leave word in the runs' folders."""
+        for run_id in step.run_ids:
+            write_text(RunFolder(self.engine.folder(run_id)).threads, str(step.threads))
 
     def forget(self, _resource: Resource, step: steps.Forget) -> None:
         """Remove the run, what it wrote last being carried first; again after an errand that works there."""
@@ -109,6 +121,14 @@ class Effects:
     def stop_trial(self, job: Resource, step: steps.StopTrial) -> None:
         """Ask the training job of a trial to end."""
         self.trials.stop(job, step)
+
+    def claim_rule(self, package: Resource, step: steps.ClaimRule) -> None:
+        """Have the group know of an approval."""
+        self.deployments.claim(package, step)
+
+    def deploy_package(self, package: Resource, step: steps.DeployPackage) -> None:
+        """Ask an endpoint to serve a package."""
+        self.deployments.deploy(package, step)
 
     def _staging_failed(self, run_ids: Sequence[str]) -> Callable[[str], None]:
         def surrender(reason: str) -> None:
@@ -140,10 +160,13 @@ _BY_STEP: Mapping[type, Callable[[Effects, Resource, Any], None]] = MappingProxy
         steps.SyncCheckpoints: Effects.sync_checkpoints,
         steps.Launch: Effects.launch,
         steps.Stop: Effects.stop,
+        steps.ShareThreads: Effects.share_threads,
         steps.Forget: Effects.forget,
         steps.PublishRoute: Effects.publish,
         steps.WithdrawRoute: Effects.withdraw,
         steps.LaunchTrial: Effects.launch_trial,
         steps.StopTrial: Effects.stop_trial,
+        steps.ClaimRule: Effects.claim_rule,
+        steps.DeployPackage: Effects.deploy_package,
     }
 )

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from sagestead.control import artifacts, staging
 from sagestead.control.log_agent import LogAgent
+from sagestead.control.markers import read_marker
 from sagestead.control.reconciler.errands import Errands
 from sagestead.control.reconciler.turns import Turns
-from sagestead.control.staging import OPT_ML, read_marker
+from sagestead.control.staging import OPT_ML
 from sagestead.domain.endpoint import EndpointStatus
 from sagestead.domain.job_status import TERMINAL
 from sagestead.domain.resources import Resource
@@ -28,6 +29,7 @@ from sagestead.planning.failure import LIMIT
 from sagestead.planning.fleet import is_ready, serving_fleet, wanted_fleet
 from sagestead.planning.programs import Programs
 from sagestead.planning.steps import Collected, Staged
+from sagestead.planning.training_hosts import run_ids_of
 from sagestead.ports import Engine, Routes
 from sagestead.worker.layout import Layout
 
@@ -82,18 +84,20 @@ class Observer:
 
     def training(self, job: Resource, runs: dict[str, RunState]) -> training_planning.Observed:
         """Return what can be seen around a training job."""
-        run_id = training_planning.run_id_of(job)
-        folder = None if job.status in TERMINAL else self.engine.folder(run_id)
-        run = runs.get(run_id)
-        has_ended = run is not None and run.phase in ENDED
+        run_ids = run_ids_of(job)
+        is_over = job.status in TERMINAL
+        folder = None if is_over else self.engine.folder(run_ids[0])
+        ended = [run for run in runs.values() if run.phase in ENDED and not is_over]
         return training_planning.Observed(
-            run=run,
+            runs=runs,
             staged=read_marker(folder / staging.MARKER, Staged.from_json) if folder else None,
             collected=read_marker(folder / artifacts.MARKER, Collected.from_json) if folder else None,
-            busy=bool(self.errands.busy([run_id])),
-            failure=_text(Layout(folder / OPT_ML).failure) if folder and has_ended else None,
-            lines=self._lines(job, [run] if run and has_ended and folder else []).get(run_id, ()),
+            synced_at=read_marker(folder / artifacts.SYNCED, artifacts.synced_at) if folder else None,
+            busy=bool(self.errands.busy(run_ids)),
+            failures={run.run_id: self._failure(run.run_id) for run in ended},
+            lines=self._lines(job, ended),
             has_place=self.turns.has_place(job.key),
+            threads=self.turns.share(job.key),
             programs=self.programs,
             cores=self.cores,
         )
@@ -116,6 +120,9 @@ class Observer:
             programs=self.programs,
             cores=self.cores,
         )
+
+    def _failure(self, run_id: str) -> str | None:
+        return _text(Layout(self.engine.folder(run_id) / OPT_ML).failure)
 
     def _staged(self, run_ids: Iterable[str]) -> dict[str, Staged]:
         found = {

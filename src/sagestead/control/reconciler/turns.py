@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 from sagestead.domain.resources import Key, Resource
-from sagestead.planning.placement import Job, job_of, placed
+from sagestead.planning.placement import Job, job_of, placed, shared
 
 
 class Turns:
@@ -19,9 +19,13 @@ class Turns:
         self._mutex = threading.Lock()
         self._jobs: dict[Key, Job] = {}
         self._placed: frozenset[Key] = frozenset()
+        self._shares: dict[Key, int] = {}
 
     def note(self, *resources: Resource) -> frozenset[Key]:
-        """Take notice of resources as they are now; returns the others whose turn has come by that."""
+        """Take notice of resources as they are now; return the others for which that changes anything.
+
+        Their turn has come, or they have another share of the cores.
+        """
         with self._mutex:
             before = dict(self._jobs)
             for resource in resources:
@@ -33,9 +37,17 @@ class Turns:
             if self._jobs == before:
                 return frozenset()
             earlier, self._placed = self._placed, placed(self._jobs.values(), self._cores)
-            return self._placed - earlier - {resource.key for resource in resources}
+            shares = dict(shared((self._jobs[key] for key in self._placed), self._cores))
+            others = {key for key, share in shares.items() if self._shares.get(key, share) != share}
+            self._shares = shares
+            return ((self._placed - earlier) | others) - {resource.key for resource in resources}
 
     def has_place(self, key: Key) -> bool:
         """True when the job runs or may start."""
         with self._mutex:
             return key in self._placed
+
+    def share(self, key: Key) -> int:
+        """Return how many threads each host of a job may use while it runs beside those there are."""
+        with self._mutex:
+            return self._shares.get(key, 1)
