@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -84,6 +85,20 @@ def test_the_cache_is_private_and_known_by_content(tmp_path: Path, monkeypatch: 
     assert compiling.cache_folder() != folder
 
 
+def test_what_another_copy_of_the_program_compiled_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = compiling.cache_folder()
+    assert folder is not None
+    (folder / "complete").touch()
+    assert compiling.is_cached()
+    source = Path(compiling.__file__)
+    copy = shutil.copytree(source.parent, tmp_path / "forest")
+    monkeypatch.setattr(compiling, "__file__", str(copy / source.name))
+    assert not compiling.is_cached(), "Numba would compile again"
+
+
 def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = compiling.cache_folder()
@@ -127,8 +142,6 @@ def test_who_waits_for_another_compiler_does_not_compile(
         assert thread is not None
         thread.join(0.05)
         assert thread.is_alive()
-        (folder / "forest").mkdir()
-        for name, module in compiling._ENTRIES.items():
-            (folder / "forest" / f"{module}.{name}-1.py.1.nbc").touch()
+        (folder / "complete").touch()
     thread.join()
     assert compiling.kernels() is not None

@@ -3,7 +3,9 @@
 Rule: `kernels()` never waits. It gives the compiled functions once this process has them, None until then and
 where Numba is not installed. Compiling is done once a machine by a process of its own (`python -m
 sagestead.forest.compiling`), which leaves the machine code in the user's cache folder, under the digest of
-our source and of the versions of what compiled it; every other process reads it from there.
+our source and of the versions of what compiled it; every other process reads it from there. Numba takes what
+lies there only for the very files, by place and time, that it was compiled from, and only on the same kind of
+processor: so these are part of the digest, and what is complete says so.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -59,6 +63,7 @@ _SOURCES = (
     "printing_kernels.py",
     "transforms.py",
 )
+_COMPLETE = "complete"
 _COMPILING_SECONDS = 300
 _loading = threading.Lock()
 _loaded: Kernels | None = None
@@ -139,9 +144,7 @@ def _compile() -> bool:
 def is_cached() -> bool:
     """Whether the machine code of this source lies in the cache folder."""
     folder = cache_folder()
-    return folder is not None and all(
-        any(folder.glob(f"*/{module}.{name}-*.nbc")) for name, module in _ENTRIES.items()
-    )
+    return folder is not None and (folder / _COMPLETE).exists()
 
 
 def cache_folder() -> Path | None:
@@ -149,9 +152,10 @@ def cache_folder() -> Path | None:
 
     What lies there is executed, so it must belong to this user and be writable by nobody else.
     """
-    digest = hashlib.sha256(f"{version('numba')} {version('numpy')} {sys.version}".encode())
+    digest = hashlib.sha256(f"{version('numba')} {version('numpy')} {sys.version} {_processor()}".encode())
     for name in _SOURCES:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+        source = Path(__file__).with_name(name)
+        digest.update(f"{source} {source.stat().st_mtime_ns}".encode() + source.read_bytes())
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = home / "sagestead" / "kernels" / digest.hexdigest()[:16]
@@ -160,6 +164,15 @@ def cache_folder() -> Path | None:
     except (OSError, RuntimeError):
         return None
     return folder if facts.st_uid == os.geteuid() and not facts.st_mode & 0o022 else None
+
+
+def _processor() -> str:
+    """Return what kind of processor this is, as far as machine code depends on it."""
+    told = [platform.machine(), platform.processor()]
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        told += dict.fromkeys(line for line in lines if line.startswith(("model name", "flags", "Features")))
+    return "\n".join(told)
 
 
 def _import() -> Kernels:
@@ -184,4 +197,6 @@ if __name__ == "__main__":
     began = time.monotonic()
     if load() is None:
         sys.exit("Numba is not installed; the forest kernels cannot be compiled.")
+    if (kept := cache_folder()) is not None:
+        (kept / _COMPLETE).touch()
     sys.stdout.write(f"The forest kernels are ready after {time.monotonic() - began:.1f} s.\n")
