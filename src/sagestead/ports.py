@@ -305,15 +305,17 @@ class Metrics(Protocol):
     def series(
         self, account: str, region: str, namespace: str | None, name: str | None, since: int
     ) -> list[Series]:
-        """Return the series with a point since then, by namespace, name and dimensions."""
+        """Return the series with a point since then, by namespace, dimensions and name."""
         ...
 
     def points(self, series: Series, start: int, end: int) -> list[Point]:
         """Return the points with start <= timestamp < end, in the order of time."""
         ...
 
-    def last(self, series: Series) -> Point | None:
-        """Return the newest point, or None."""
+    def newest(
+        self, account: str, region: str, namespace: str, dimensions: Sequence[tuple[str, str]]
+    ) -> dict[str, Point]:
+        """Return the newest point of each metric of one thing, by the metric's name."""
         ...
 
     def expire(self, before: int) -> None:

@@ -20,6 +20,10 @@ def point(sequence: int, timestamp: int, value: float) -> Point:
     return Point(sequence, timestamp, Statistic.of(value))
 
 
+def newest(metrics: Metrics, series: Series) -> dict[str, Point]:
+    return metrics.newest(series.account, series.region, series.namespace, series.dimensions)
+
+
 class TestSqlMetrics:
     @pytest.fixture
     def database(self, folder: Path) -> Iterator[Database]:
@@ -36,8 +40,8 @@ class TestSqlMetrics:
         metrics.put("algo-1", {AUC: [point(3, 1000, 0.5), point(9, 2000, -1e300)], OTHER: [point(4, 1, 9.0)]})
         assert [one.statistic.most for one in metrics.points(AUC, 0, 10_000)] == [0.5, 0.7, -1e300]
         assert metrics.points(AUC, 1000, 1500) == [point(3, 1000, 0.5)]
-        assert metrics.last(AUC) == point(9, 2000, -1e300)
-        assert metrics.last(replace(AUC, name="none")) is None
+        assert newest(metrics, AUC) == {AUC.name: point(9, 2000, -1e300)}
+        assert newest(metrics, replace(AUC, dimensions=())) == {}
         assert metrics.points(replace(AUC, account="9" * 12), 0, 10_000) == []
         assert len(metrics.points(AUC, -(10**30), 10**30)) == 3
 
@@ -48,7 +52,7 @@ class TestSqlMetrics:
 
     def test_of_points_of_the_same_moment_the_last_one_is_the_last(self, metrics: Metrics) -> None:
         metrics.put("w", {AUC: [point(1, 5, 0.1), point(2, 5, 0.2)]})
-        assert metrics.last(AUC) == point(2, 5, 0.2)
+        assert newest(metrics, AUC)[AUC.name] == point(2, 5, 0.2)
 
     def test_series_are_found_by_namespace_name_and_age(self, metrics: Metrics) -> None:
         loss = replace(AUC, name="loss")

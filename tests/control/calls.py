@@ -20,6 +20,7 @@ from sagestead.ports import Objects
 from sagestead.store.credentials import SqlCredentials
 from sagestead.store.database import Database
 from sagestead.store.logs import SqlLogs
+from sagestead.store.metrics import SqlMetrics
 from sagestead.store.resources import SqlResources
 from sagestead.wire.http import Call, Headers, Request, Response
 
@@ -66,15 +67,23 @@ def context(database: Database, now: float = 1_700_000_000.5, who: Principal | N
         objects=cast("Objects", None),
         credentials=SqlCredentials(database),
         logs=SqlLogs(database),
+        metrics=SqlMetrics(database),
     )
 
 
 class Client:
     """A client of one service: botocore writes the request, the `Api` answers, botocore reads the answer."""
 
-    def __init__(self, service: str, operations: Mapping[str, Operation], database: Database) -> None:
+    def __init__(
+        self,
+        service: str,
+        operations: Mapping[str, Operation],
+        database: Database,
+        protocol: str | None = None,
+    ) -> None:
         self.now = 1_700_000_000.5
         self.who = principal()
+        self._protocol = protocol
         self._model = botocore.session.get_session().get_service_model(service)
         self._api = Api(
             service,
@@ -87,7 +96,7 @@ class Client:
 
     def __call__(self, operation: str, **members: Any) -> Any:
         """Return what the operation answers; raises its `Refusal`."""
-        protocol = self._model.metadata["protocol"]
+        protocol = self._protocol or self._model.metadata["protocol"]
         model = self._model.operation_model(operation)
         serializer = botocore.serialize.create_serializer(protocol, include_validation=False)
         written = serializer.serialize_to_request(members, model)

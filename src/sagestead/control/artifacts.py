@@ -6,35 +6,27 @@ and does not keep the rest from being stored. No link is followed: a job that le
 
 from __future__ import annotations
 
-import heapq
 import shutil
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from sagestead.control.markers import read_marker, write_marker
-from sagestead.control.metric_reading import MetricReader
+from sagestead.control.meter import final_metrics
 from sagestead.control.source_objects import link
 from sagestead.domain.errors import Refusal
-from sagestead.domain.logs import LogStream
-from sagestead.domain.metrics import OBJECTIVE_METRIC, definitions_of
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunState
 from sagestead.domain.transform import TransformResult, TransformTask
 from sagestead.planning.inputs import BadInput, split_uri
 from sagestead.planning.steps import Collected, CollectTraining, CollectTransform, SyncCheckpoints
-from sagestead.planning.streams import training_stream
-from sagestead.planning.training_hosts import host_of
-from sagestead.ports import Clock, Engine, Logs, Objects
+from sagestead.ports import Clock, Engine, Metrics, Objects
 from sagestead.worker.archives import entries, pack
 from sagestead.worker.layout import Layout
 from sagestead.worker.run_folder import RunFolder
 from sagestead.worker.tarstream import ArchiveRefused
 
 MARKER = "collected.json"
-LINES_AT_ONCE = 1000
-MOST_METRICS = 40
 
 _BYTES = "application/octet-stream"
 SYNCED = "checkpoints.json"
@@ -43,10 +35,10 @@ SYNCED = "checkpoints.json"
 class Artifacts:
     """Collects from run folders. Safe to use from several threads, one a job."""
 
-    def __init__(self, engine: Engine, objects: Objects, logs: Logs, clock: Clock) -> None:
+    def __init__(self, engine: Engine, objects: Objects, metrics: Metrics, clock: Clock) -> None:
         self._engine = engine
         self._objects = objects
-        self._logs = logs
+        self._metrics = metrics
         self._clock = clock
 
     def training(self, job: Resource, step: CollectTraining) -> None:
@@ -63,9 +55,7 @@ class Artifacts:
                 store()
             except BadInput as refusal:
                 errors.append(f"ClientError: {refusal}")
-        streams = [training_stream(job, host_of(run_id)) for run_id in step.run_ids]
-        lines = heapq.merge(*map(self._lines, streams), key=lambda line: line[0])
-        metrics = final_metrics(definitions_of(job.spec), lines)
+        metrics = final_metrics(job, self._metrics)
         collected = Collected(self._clock(), tuple(metrics), next(iter(errors), None))
         write_marker(folder / MARKER, collected.to_json())
 
@@ -158,30 +148,6 @@ class Artifacts:
             raise BadInput(
                 f"Cannot write s3://{bucket}/{key}: the account has no bucket {bucket}. Create it first."
             ) from fault
-
-    def _lines(self, stream: LogStream) -> Iterator[tuple[float, str]]:
-        first = 0
-        while events := self._logs.events(stream, first, LINES_AT_ONCE, None, None):
-            yield from ((event.timestamp / 1000, event.message) for event in events)
-            first = events[-1].sequence + 1
-
-
-def final_metrics(definitions: list[dict[str, str]], lines: Iterator[tuple[float, str]]) -> list[Json]:
-    """Return FinalMetricDataList: the last value of each metric, as a 32-bit float widened.
-
-    `lines` are (seconds since the epoch, line with tabs as `#011`).
-    """
-    last: dict[str, Json] = {}
-    reader = MetricReader(definitions)
-    for at, line in lines:
-        for name, value in reader.read(line):
-            (narrow,) = struct.unpack("f", struct.pack("f", value)) if abs(value) < _LARGEST else (value,)
-            last[name] = {"MetricName": name, "Value": narrow, "Timestamp": float(int(at))}
-    found = sorted(last.values(), key=lambda one: one["MetricName"] != OBJECTIVE_METRIC)[:MOST_METRICS]
-    return sorted(found, key=lambda one: one["MetricName"] == OBJECTIVE_METRIC)
-
-
-_LARGEST = 3.4e38
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sagestead.control.operations import iam, logs, sagemaker, sts
+from sagestead.control.operations import cloudwatch, iam, logs, sagemaker, sts
 from sagestead.wire.models import service_model
 
 PAGE = Path("docs/compatibility.md")
@@ -22,6 +22,7 @@ TITLES = {
     "sts": "STS",
     "iam": "IAM",
     "logs": "CloudWatch Logs",
+    "cloudwatch": "CloudWatch",
 }
 
 ELSEWHERE: Mapping[str, frozenset[str]] = {
@@ -69,6 +70,8 @@ ELSEWHERE: Mapping[str, frozenset[str]] = {
 }
 
 NOTES = {
+    "GetMetricData": "metrics of training jobs; no math expressions",
+    "GetMetricStatistics": "metrics of training jobs; also by the second",
     "FilterLogEvents": "patterns of words and quoted phrases; earliest events first",
     "CreateRole": "without permissions boundary",
     "ListRolePolicies": "always empty: inline policies cannot be made",
@@ -108,6 +111,7 @@ def carried_out(service: str) -> Collection[str]:
         "sts": sts.OPERATIONS,
         "iam": iam.OPERATIONS,
         "logs": logs.OPERATIONS,
+        "cloudwatch": cloudwatch.OPERATIONS,
     }
     return tables[service].keys() if service in tables else ELSEWHERE[service]
 

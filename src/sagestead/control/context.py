@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sagestead.domain.identity import Principal
 from sagestead.domain.resources import Json
-from sagestead.ports import Credentials, Logs, Objects, Resources
+from sagestead.ports import Credentials, Logs, Metrics, Objects, Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Context:
     objects: Objects
     credentials: Credentials
     logs: Logs
+    metrics: Metrics
 
     @property
     def account(self) -> str:

@@ -16,6 +16,7 @@ from sagestead.wire.http import Call, Response
 from sagestead.wire.models import service_model
 
 QUERY_SERVICES = frozenset({"iam", "sts"})
+EITHER_WAY = frozenset({"cloudwatch"})
 LIST = "docs/compatibility.md lists what is carried out"
 
 
@@ -41,7 +42,7 @@ class Edge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JsonEdge:
-    """AWS JSON 1.1: the operation stands in `X-Amz-Target`."""
+    """AWS JSON: the operation stands in `X-Amz-Target`."""
 
     service: str
 
@@ -63,7 +64,8 @@ class JsonEdge:
 
     def answer(self, call: Call, operation: str, answer: Json) -> Response:  # noqa: ARG002 - Edge's signature
         """Return the answer as JSON."""
-        headers = [("Content-Type", "application/x-amz-json-1.1")]
+        version = service_model(self.service).json_version
+        headers = [("Content-Type", f"application/x-amz-json-{version}")]
         return Response(200, headers, awsjson.encode(self.service, operation, answer))
 
 
@@ -98,6 +100,27 @@ class QueryEdge:
         return Response(200, [("Content-Type", "text/xml")], body)
 
 
+@dataclass(frozen=True, slots=True)
+class EitherEdge:
+    """A service that speaks both: JSON to whoever names the operation in `X-Amz-Target`, else Query."""
+
+    service: str
+
+    def ask(self, call: Call, body: bytes, known: Collection[str]) -> Asked:
+        """Return what the call asks for."""
+        return self._of(call).ask(call, body, known)
+
+    def answer(self, call: Call, operation: str, answer: Json) -> Response:
+        """Return the answer as the call's protocol writes it."""
+        return self._of(call).answer(call, operation, answer)
+
+    def _of(self, call: Call) -> Edge:
+        named = "x-amz-target" in call.request.headers
+        return JsonEdge(self.service) if named else QueryEdge(self.service)
+
+
 def edge(service: str) -> Edge:
     """Return the edge of a service; no model is read before the first call."""
+    if service in EITHER_WAY:
+        return EitherEdge(service)
     return QueryEdge(service) if service in QUERY_SERVICES else JsonEdge(service)

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sagestead.control.meter import KEPT_SECONDS, Meter
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Kind, Resource
 from sagestead.planning.streams import data_stream, stream_of
-from sagestead.ports import Clock, Engine, Logs
+from sagestead.ports import Clock, Engine, Logs, Metrics
 from sagestead.worker.run_folder import read_part
 
 LONGEST_LINE = 32 * 1024
@@ -31,6 +32,7 @@ TICK_SECONDS = 0.1
 IDLE_SECONDS = 0.2
 SILENT_SECONDS = 5.0
 SILENT_PAUSE = 1.0
+CLEANING_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -80,12 +82,15 @@ def instance_of(folder: Path) -> str:
 class Tail:
     """One log on its way into one stream."""
 
-    def __init__(self, read: Read, note: Path, stream: LogStream, logs: Logs, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - where from, where to, and how far
+        self, read: Read, note: Path, stream: LogStream, logs: Logs, clock: Clock, meter: Meter | None = None
+    ) -> None:
         self._read = read
         self._note = note
         self._stream = stream
         self._logs = logs
         self._clock = clock
+        self._meter = meter
         self._mutex = threading.Lock()
         self._position: tuple[int, int] | None = None
         self._closed = False
@@ -98,7 +103,10 @@ class Tail:
             offset, sequence = self._position or self._resume()
             before = offset
             while lines := split_lines(self._read(offset, CHUNK), is_all=is_all):
-                self._logs.append(self._stream, [as_message(line) for line in lines], self._clock())
+                messages, now = [as_message(line) for line in lines], self._clock()
+                if self._meter is not None:
+                    self._meter.read(sequence, messages, now)
+                self._logs.append(self._stream, messages, now)
                 offset += sum(map(len, lines))
                 sequence += len(lines)
                 self._position = (offset, sequence)
@@ -140,9 +148,10 @@ class _Followed:
 class LogAgent:
     """Follows the logs of runs. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine, logs: Logs, clock: Clock) -> None:
+    def __init__(self, engine: Engine, logs: Logs, metrics: Metrics, clock: Clock) -> None:
         self._engine = engine
         self._logs = logs
+        self._metrics = metrics
         self._clock = clock
         self._mutex = threading.Lock()
         self._followed: dict[str, _Followed] = {}
@@ -177,8 +186,12 @@ class LogAgent:
 
     def run(self, stopping: threading.Event) -> None:
         """Carry lines until `stopping` is set."""
+        cleaned_at = 0.0
         while not stopping.wait(TICK_SECONDS):
             now = self._clock()
+            if now >= cleaned_at + CLEANING_SECONDS:
+                cleaned_at = now
+                self._forget_old_metrics(now)
             for run_id, followed in self._take_due(now):
                 due = self._tick(run_id, followed, now)
                 with self._mutex:
@@ -209,6 +222,12 @@ class LogAgent:
             followed.pause = SILENT_PAUSE
         return now + followed.pause - TICK_SECONDS
 
+    def _forget_old_metrics(self, now: float) -> None:
+        try:
+            self._metrics.expire(round((now - KEPT_SECONDS) * 1000))
+        except Exception:  # noqa: BLE001 - the agent outlives a failing store; logged, tried again
+            _log.exception("old metrics are not forgotten yet")
+
     def _tails_of(self, run_id: str) -> list[Tail]:
         with self._mutex:
             followed = self._followed.get(run_id)
@@ -219,7 +238,8 @@ class LogAgent:
 
         stream = stream_of(owner, run_id, instance_of(folder))
         main = partial(read_part, folder / "log")
-        tails = [Tail(main, folder / "log.carried", stream, self._logs, self._clock)]
+        meter = Meter(owner, stream, self._metrics) if owner.key.kind is Kind.TRAINING_JOB else None
+        tails = [Tail(main, folder / "log.carried", stream, self._logs, self._clock, meter)]
         if owner.key.kind is Kind.TRANSFORM_JOB:
             read, beside = partial(read_part, folder / "data-log"), data_stream(stream)
             tails.append(Tail(read, folder / "data-log.carried", beside, self._logs, self._clock))

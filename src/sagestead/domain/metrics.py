@@ -59,6 +59,9 @@ MINIMISED = [
     "tweedie-nloglik",
 ]
 
+TRAINING_NAMESPACE = "/aws/sagemaker/TrainingJobs"
+"""CloudWatch's namespace of what training jobs print."""
+
 OBJECTIVE_METRIC = "ObjectiveMetric"
 """The name under which a trial of a tuning job repeats its objective."""
 
@@ -93,17 +96,31 @@ def built_in_metric_definitions() -> list[dict[str, str]]:
     return [{"Name": name, "Regex": regex} for name, regex in _built_in().items()]
 
 
+def is_built_in(regex: str) -> bool:
+    """True for the expressions of the built-in algorithm, which are read all at once."""
+    return regex in _names()
+
+
 def definitions_of(job: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the metrics of a training job's request: its own, or those of its built-in algorithm.
 
     A tuning job's objective comes once more, as `ObjectiveMetric` (spec: tuning.md section 4).
     """
     algorithm = job["AlgorithmSpecification"]
-    found = built_in_metric_definitions() if trains_built_in(job) else list(algorithm.get("MetricDefinitions", []))
+    found = (
+        built_in_metric_definitions()
+        if trains_built_in(job)
+        else list(algorithm.get("MetricDefinitions", []))
+    )
     if "TuningJobArn" not in job:
         return found
     objective = job["HyperParameters"][OBJECTIVE_HYPERPARAMETER]
     return found + with_objective(found, objective)
+
+
+def dimensions_of(job_name: str) -> tuple[tuple[str, str], ...]:
+    """Return what tells a training job's metrics from those of others."""
+    return (("TrainingJobName", job_name),)
 
 
 def with_objective(definitions: Sequence[Definition], objective: str) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from sagestead.settings import Settings
 from sagestead.store.credentials import SqlCredentials
 from sagestead.store.database import Database, UnknownSchema, open_database
 from sagestead.store.logs import SqlLogs
+from sagestead.store.metrics import SqlMetrics
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
 
@@ -30,6 +31,7 @@ class Adapters:
     routes: SqlRoutes
     credentials: SqlCredentials
     logs: SqlLogs
+    metrics: SqlMetrics
     objects: FolderObjects
 
 
@@ -59,3 +61,4 @@ def _open(settings: Settings) -> Adapters:
         logs=SqlLogs(database),
         objects=FolderObjects(settings.folder.objects, time.time),
     )
+        metrics=SqlMetrics(database),

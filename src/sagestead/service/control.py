@@ -19,6 +19,7 @@ from sagestead.optimizer import suggest
 from sagestead.planning.programs import Program, Programs
 from sagestead.service import lifeline
 from sagestead.service.adapters import Adapters, Unusable, open_adapters
+from sagestead.service.acting import acting
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
 
@@ -65,10 +66,12 @@ def main() -> None:
     )
     _say("ready")
     try:
+        metrics=adapters.metrics,
         reconciler.run(stopping)
     finally:
         engine.close()
 
+        act_for=acting(adapters),
 
 def programs_of(settings: Settings) -> Programs:
     """Return the programs; where every instance is to be a process, none prepares its models."""

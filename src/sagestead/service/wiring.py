@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sagestead.control.api import Api
 from sagestead.control.context import Context, Hold, Operation
-from sagestead.control.operations import iam, logs, sagemaker, sts
+from sagestead.control.operations import cloudwatch, iam, logs, sagemaker, sts
 from sagestead.frontdoor import dispatch
 from sagestead.frontdoor.gate import Gate, Service
 from sagestead.s3.handler import S3Handler
+from sagestead.service.acting import acting
 from sagestead.service.adapters import Adapters
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.settings import Settings
 from sagestead.wire.http import Call
 
-SAGEMAKER, LOGS, STS, IAM, S3 = (frozenset({name}) for name in ("sagemaker", "logs", "sts", "iam", "s3"))
+SAGEMAKER, LOGS, STS, IAM, S3, CLOUDWATCH = (
+    frozenset({name}) for name in ("sagemaker", "logs", "sts", "iam", "s3", "monitoring")
+)
 """What a credential scope must name, by service."""
 
 
 def contexts(adapters: Adapters) -> Callable[[Call], Context]:
     """Return what makes the context of a call."""
-
-    def make(call: Call) -> Context:
-        return Context(
-            principal=call.principal,
-            request_id=call.request.request_id,
-            now=round(time.time(), 3),
-            resources=adapters.resources,
-            objects=adapters.objects,
-            credentials=adapters.credentials,
-            logs=adapters.logs,
-        )
-
-    return make
+    make = acting(adapters)
+    return lambda call: replace(make(call.principal), request_id=call.request.request_id)
 
 
 def build_gate(
@@ -57,12 +50,16 @@ def build_gate(
     target, signed = dispatch.by_target, dispatch.by_signing_name
     s3 = S3Handler(adapters.objects, settings.region)
     control = api("sagemaker", sagemaker.OPERATIONS, sagemaker.HOLDS)
+    metrics = api("cloudwatch", cloudwatch.OPERATIONS)
+    granite = target("GraniteServiceVersion20100801.")
     return Gate(
         adapters.credentials,
         [
             Service("runtime", SAGEMAKER, "rest-json", dispatch.is_runtime, invocations),
             Service("sagemaker", SAGEMAKER, "json", target("SageMaker."), control),
             Service("logs", LOGS, "json", target("Logs_20140328."), api("logs", logs.OPERATIONS)),
+            Service("cloudwatch", CLOUDWATCH, "json", granite, metrics),
+            Service("cloudwatch", CLOUDWATCH, "query", signed("monitoring"), metrics),
             Service("sts", STS, "query", signed("sts"), api("sts", sts.OPERATIONS)),
             Service("iam", IAM, "query", signed("iam"), api("iam", iam.OPERATIONS)),
             Service("s3", S3, "rest-xml", dispatch.is_s3, s3),

@@ -37,7 +37,7 @@ class SqlMetrics:
     def series(
         self, account: str, region: str, namespace: str | None, name: str | None, since: int
     ) -> list[Series]:
-        """Return the series with a point since then, by namespace, name and dimensions."""
+        """Return the series with a point since then, by namespace, dimensions and name."""
         column = metric_series.c
         query = sa.select(metric_series).where(
             column.account == account, column.region == region, column.last_point >= _bounded(since)
@@ -46,7 +46,7 @@ class SqlMetrics:
             query = query.where(column.namespace == namespace)
         if name is not None:
             query = query.where(column.name == name)
-        query = query.order_by(column.namespace, column.name, column.dimensions)
+        query = query.order_by(column.namespace, column.dimensions, column.name)
         with self._database.read() as connection:
             return [_series(row) for row in connection.execute(query)]
 
@@ -60,12 +60,24 @@ class SqlMetrics:
         with self._database.read() as connection:
             return [_point(row) for row in connection.execute(query)]
 
-    def last(self, series: Series) -> Point | None:
-        """Return the newest point, or None."""
-        newest = (_POINT.timestamp.desc(), _POINT.writer.desc(), _POINT.sequence.desc())
+    def newest(
+        self, account: str, region: str, namespace: str, dimensions: Sequence[tuple[str, str]]
+    ) -> dict[str, Point]:
+        """Return the newest point of each metric of one thing, by the metric's name."""
+        column = metric_series.c
+        of_thing = sa.select(column.id, column.name).where(
+            column.account == account,
+            column.region == region,
+            column.namespace == namespace,
+            column.dimensions == json.dumps(dimensions),
+        )
+        order = (_POINT.timestamp.desc(), _POINT.writer.desc(), _POINT.sequence.desc())
+        query = sa.select(metric_points).order_by(*order).limit(1)
         with self._database.read() as connection:
-            row = connection.execute(_of(series).order_by(*newest).limit(1)).first()
-        return None if row is None else _point(row)
+            return {
+                row.name: _point(connection.execute(query.where(_POINT.series_id == row.id)).one())
+                for row in connection.execute(of_thing).all()
+            }
 
     def expire(self, before: int) -> None:
         """Forget the series whose newest point is older."""
@@ -79,7 +91,7 @@ class SqlMetrics:
         made = insert(metric_series).values(**_place(series), last_point=newest)
         latest = sa.func.max(metric_series.c.last_point, made.excluded.last_point)
         grown = made.on_conflict_do_update(
-            index_elements=["account", "region", "namespace", "name", "dimensions"],
+            index_elements=["account", "region", "namespace", "dimensions", "name"],
             set_={"last_point": latest},
         ).returning(metric_series.c.id)
         series_id = connection.execute(grown).scalar_one()

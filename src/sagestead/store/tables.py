@@ -104,7 +104,7 @@ metric_series = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("dimensions", sa.Text, nullable=False),
     sa.Column("last_point", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("account", "region", "namespace", "name", "dimensions", name="metric_series_name"),
+    sa.UniqueConstraint("account", "region", "namespace", "dimensions", "name", name="metric_series_name"),
     sa.Index("metric_series_last", "last_point"),
 )
 

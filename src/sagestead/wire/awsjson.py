@@ -1,4 +1,4 @@
-"""AWS JSON 1.1: bodies to checked requests, and answers to bodies.
+"""AWS JSON 1.0 and 1.1: bodies to checked requests, and answers to bodies.
 
 Rule: what `decode` returns fits the operation's shape: types, required members, every constraint; nulls and
 members that AWS does not know are gone. What does not fit is refused with AWS's code; no body, however
@@ -26,7 +26,7 @@ from sagestead.wire.values import Misfit, read_blob, read_number, read_time
 
 DEEPEST = 64
 _ANCHORED = frozenset({"sagemaker"})
-_CODES = MappingProxyType({"logs": "InvalidParameterException"})
+_CODES = MappingProxyType({"logs": "InvalidParameterException", "cloudwatch": "InvalidParameterValue"})
 _LONGEST_NUMBER = 400
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
 _JAVA_TYPES = {"string": "String", "integer": "Integer", "long": "Long", "float": "Float"}

@@ -31,13 +31,14 @@ class OperationModel:
 
 
 class ServiceModel:
-    """One service, by botocore's name for it (`sagemaker`, `iam`, `sts`, `logs`)."""
+    """One service, by botocore's name for it (`sagemaker`, `iam`, `sts`, `logs`, `cloudwatch`)."""
 
     def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
         metadata = raw["metadata"]
         self.name = name
         self.protocol: str = metadata["protocol"]
         self.version: str = metadata["apiVersion"]
+        self.json_version: str = metadata.get("jsonVersion", "1.1")
         self.target_prefix: str = metadata.get("targetPrefix", "")
         self.namespace: str = metadata.get("xmlNamespace", "")
         self._operations: Mapping[str, Any] = raw["operations"]

@@ -13,7 +13,7 @@ from sagestead.domain.identity import Principal
 from sagestead.domain.resources import GLOBAL_REGION, Json, Key, Kind, Resource
 from sagestead.objects.store import FolderObjects
 from sagestead.ports import Change
-from sagestead.store import SqlCredentials, SqlLogs, SqlResources, open_database
+from sagestead.store import SqlCredentials, SqlLogs, SqlMetrics, SqlResources, open_database
 from sagestead.wire import awsjson
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -65,6 +65,7 @@ class Service:
             objects=self.objects,
             credentials=SqlCredentials(self.database),
             logs=SqlLogs(self.database),
+            metrics=SqlMetrics(self.database),
         )
 
     def put(self, bucket: str, key: str) -> None:

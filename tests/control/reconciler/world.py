@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sagestead.control.context import Context
 from sagestead.control.reconciler.loop import Reconciler
+from sagestead.domain.identity import Principal
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Json, Key, Kind, Resource, resource_arn
 from sagestead.domain.routes import Route
@@ -24,8 +26,10 @@ from sagestead.objects.store import FolderObjects
 from sagestead.optimizer import suggest
 from sagestead.planning.programs import Program
 from sagestead.ports import Change, Stale
-from sagestead.store.database import open_database
+from sagestead.store.credentials import SqlCredentials
+from sagestead.store.database import Database, open_database
 from sagestead.store.logs import SqlLogs
+from sagestead.store.metrics import SqlMetrics
 from sagestead.store.resources import SqlResources
 from sagestead.store.routes import SqlRoutes
 from sagestead.wire.frames import AnswerFrame, Decoder, RequestFrame, encode
@@ -45,6 +49,7 @@ DEADLINE = 60.0
 @dataclass
 class World:
     folder: Path
+    database: Database
     resources: SqlResources
     routes: SqlRoutes
     logs: SqlLogs
@@ -131,6 +136,20 @@ class World:
     def streams(self, group: str) -> list[LogStream]:
         return [summary.stream for summary in self.logs.streams(ACCOUNT, REGION, group, "")]
 
+    def act_for(self, principal: Principal) -> Context:
+        now = round(time.time(), 3)
+        credentials = SqlCredentials(self.database)
+        return Context(
+            principal,
+            "test",
+            now,
+            self.resources,
+            self.objects,
+            credentials,
+            self.logs,
+            SqlMetrics(self.database),
+        )
+
     @contextmanager
     def reconciling(self, hosting: str = "worker") -> Iterator[None]:
         stopping = threading.Event()
@@ -140,10 +159,12 @@ class World:
             self.engine,
             self.objects,
             self.logs,
+            SqlMetrics(self.database),
             time.time,
             PROGRAMS[hosting],
             2,
             suggest,
+            self.act_for,
         )
         thread = threading.Thread(target=reconciler.run, args=(stopping,))
         thread.start()
@@ -160,7 +181,9 @@ def opened(folder: Path) -> Iterator[World]:
     objects = FolderObjects(folder / "objects", time.time)
     engine = ProcessEngine(folder / "runs", time.time)
     engine.start()
-    world = World(folder, SqlResources(database), SqlRoutes(database), SqlLogs(database), objects, engine)
+    world = World(
+        folder, database, SqlResources(database), SqlRoutes(database), SqlLogs(database), objects, engine
+    )
     try:
         yield world
     finally:

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from sagestead.control.artifacts import Artifacts
 from sagestead.control.log_agent import LogAgent
+from sagestead.control.reconciler.deployments import ActFor, Deployments
 from sagestead.control.reconciler.effects import Effects
 from sagestead.control.reconciler.errands import TRIES, Errands, surrendered
 from sagestead.control.reconciler.observing import Observer
@@ -26,6 +27,7 @@ from sagestead.domain import endpoint as endpoint_words
 from sagestead.domain import job_status
 from sagestead.domain.resources import Key, Kind, Resource
 from sagestead.domain.runs import RunState, owner_of
+from sagestead.planning import deployment as deployment_planning
 from sagestead.planning import endpoint as endpoint_planning
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
@@ -34,7 +36,7 @@ from sagestead.planning.backoff import delay
 from sagestead.planning.programs import Programs
 from sagestead.planning.steps import Plan, shown
 from sagestead.planning.trials import tuning_job_of
-from sagestead.ports import Change, Clock, Engine, Logs, Objects, Resources, Routes, Stale, Suggest
+from sagestead.ports import Change, Clock, Engine, Logs, Metrics, Objects, Resources, Routes, Stale, Suggest
 
 LEASE_SECONDS = 10.0
 AT_ONCE = 8
@@ -53,6 +55,7 @@ _MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
     Kind.TRAINING_JOB: job_status.may_follow,
     Kind.TRANSFORM_JOB: job_status.may_follow,
+    Kind.MODEL_PACKAGE: str.__eq__,
     Kind.TUNING_JOB: job_status.may_follow,
 }
 
@@ -65,10 +68,12 @@ class Reconciler:
         routes: where requests go.
         engine: what runs.
         objects: inputs and outputs.
+        metrics: what jobs measure.
         logs: log streams.
         clock: seconds since the epoch.
         programs: algorithm name -> entry points.
         cores: how many cores the host has.
+        act_for: makes the context of an operation on behalf of a caller.
         suggest: chooses what tuning jobs try.
     """
 
@@ -78,10 +83,12 @@ class Reconciler:
         routes: Routes,
         engine: Engine,
         objects: Objects,
+        metrics: Metrics,
         logs: Logs,
         clock: Clock,
         programs: Programs,
         cores: int,
+        act_for: ActFor,
         suggest: Suggest,
     ) -> None:
         self._resources = resources
@@ -90,15 +97,24 @@ class Reconciler:
         self._clock = clock
         self._programs = programs
         self._holder = f"reconciler-{uuid.uuid4()}"
-        self._agent = LogAgent(engine, logs, clock)
+        self._agent = LogAgent(engine, logs, metrics, clock)
         self._errands = Errands(self._poke)
         self._turns = Turns(cores)
         self._observer = Observer(routes, engine, self._agent, self._errands, self._turns, programs, cores)
         staging = Staging(engine, objects, clock)
-        artifacts = Artifacts(engine, objects, logs, clock)
+        artifacts = Artifacts(engine, objects, metrics, clock)
+        self._deployments = Deployments(resources, act_for)
         self._trials = Trials(resources, logs, suggest, clock)
         self._effects = Effects(
-            engine, routes, staging, artifacts, self._agent, self._errands, self._trials, clock
+            engine,
+            routes,
+            staging,
+            artifacts,
+            self._agent,
+            self._errands,
+            self._trials,
+            self._deployments,
+            clock,
         )
         self._mutex = threading.Lock()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler")
@@ -294,6 +310,8 @@ class Reconciler:
         if _is_idle(resource, plan):
             return
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
+        if resource.key.kind is Kind.MODEL_PACKAGE:
+            return deployment_planning.plan(resource, self._deployments.observe(resource), now)
         change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
         self._note(self._resources.update(resource, change))
         tuning_job = tuning_job_of(resource)
@@ -342,3 +360,5 @@ def _is_idle(resource: Resource, plan: Plan) -> bool:
     if due is None or plan.look_again is None:
         return plan.look_again == due
     return due <= plan.look_again
+        if resource.key.kind is Kind.MODEL_PACKAGE:
+            return deployment_planning.give_up(resource, reason)

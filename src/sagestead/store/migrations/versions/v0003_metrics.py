@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("dimensions", sa.Text, nullable=False),
         sa.Column("last_point", sa.BigInteger, nullable=False),
         sa.UniqueConstraint(
-            "account", "region", "namespace", "name", "dimensions", name="metric_series_name"
+            "account", "region", "namespace", "dimensions", "name", name="metric_series_name"
         ),
     )
     op.create_index("metric_series_last", "metric_series", ["last_point"])
