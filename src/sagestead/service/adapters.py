@@ -59,6 +59,6 @@ def _open(settings: Settings) -> Adapters:
         routes=SqlRoutes(database),
         credentials=SqlCredentials(database),
         logs=SqlLogs(database),
+        metrics=SqlMetrics(database),
         objects=FolderObjects(settings.folder.objects, time.time),
     )
-        metrics=SqlMetrics(database),

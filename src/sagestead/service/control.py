@@ -18,8 +18,8 @@ from sagestead.engines.process.engine import ProcessEngine
 from sagestead.optimizer import suggest
 from sagestead.planning.programs import Program, Programs
 from sagestead.service import lifeline
-from sagestead.service.adapters import Adapters, Unusable, open_adapters
 from sagestead.service.acting import acting
+from sagestead.service.adapters import Adapters, Unusable, open_adapters
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
 
@@ -59,19 +59,19 @@ def main() -> None:
         engine=engine,
         objects=adapters.objects,
         logs=adapters.logs,
+        metrics=adapters.metrics,
         clock=time.time,
         programs=programs_of(settings),
         cores=os.cpu_count() or 1,
         suggest=suggest,
+        act_for=acting(adapters),
     )
     _say("ready")
     try:
-        metrics=adapters.metrics,
         reconciler.run(stopping)
     finally:
         engine.close()
 
-        act_for=acting(adapters),
 
 def programs_of(settings: Settings) -> Programs:
     """Return the programs; where every instance is to be a process, none prepares its models."""

@@ -47,8 +47,12 @@ def create_endpoint(ctx: Context, request: Json) -> Json:
 
 
 def describe_endpoint(ctx: Context, request: Json) -> Json:
-    """DescribeEndpoint: until an endpoint serves for the first time it names the wanted configuration."""
-    endpoint = find_endpoint(ctx, request["EndpointName"])
+    """DescribeEndpoint."""
+    return described(find_endpoint(ctx, request["EndpointName"]))
+
+
+def described(endpoint: Resource) -> Json:
+    """Return what is shown of an endpoint; until it first serves it names the wanted configuration."""
     detail = {name: value for name, value in endpoint.detail.items() if not name.startswith("_")}
     return {
         "EndpointConfigName": endpoint.spec["EndpointConfigName"],

@@ -10,6 +10,7 @@ from sagestead.control.operations import (
     model_packages,
     models,
     monitoring,
+    search,
     tags,
     training_jobs,
     transform_jobs,
@@ -25,6 +26,7 @@ OPERATIONS: dict[str, Operation] = {
     **training_jobs.OPERATIONS,
     **transform_jobs.OPERATIONS,
     **tuning_jobs.OPERATIONS,
+    **search.OPERATIONS,
     **tags.OPERATIONS,
     **monitoring.OPERATIONS,
 }

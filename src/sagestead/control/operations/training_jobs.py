@@ -46,7 +46,11 @@ def create_training_job(ctx: Context, request: Json) -> Json:
 
 def describe_training_job(ctx: Context, request: Json) -> Json:
     """DescribeTrainingJob."""
-    job = find_training_job(ctx, request["TrainingJobName"])
+    return described(find_training_job(ctx, request["TrainingJobName"]))
+
+
+def described(job: Resource) -> Json:
+    """Return what is shown of a training job."""
     detail = {name: value for name, value in job.detail.items() if not name.startswith("_")}
     return {
         "EnableNetworkIsolation": False,

@@ -55,7 +55,11 @@ def create_hyper_parameter_tuning_job(ctx: Context, request: Json) -> Json:
 
 def describe_hyper_parameter_tuning_job(ctx: Context, request: Json) -> Json:
     """DescribeHyperParameterTuningJob."""
-    job = _find(ctx, request[NAME])
+    return described(_find(ctx, request[NAME]))
+
+
+def described(job: Resource) -> Json:
+    """Return what is shown of a tuning job."""
     config = job.spec["HyperParameterTuningJobConfig"]
     answer = {**job.spec, **shown(job.detail)}
     if "TrainingJobDefinition" in answer:

@@ -55,8 +55,8 @@ _MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
     Kind.TRAINING_JOB: job_status.may_follow,
     Kind.TRANSFORM_JOB: job_status.may_follow,
-    Kind.MODEL_PACKAGE: str.__eq__,
     Kind.TUNING_JOB: job_status.may_follow,
+    Kind.MODEL_PACKAGE: str.__eq__,
 }
 
 
@@ -68,13 +68,13 @@ class Reconciler:
         routes: where requests go.
         engine: what runs.
         objects: inputs and outputs.
-        metrics: what jobs measure.
         logs: log streams.
+        metrics: what jobs measure.
         clock: seconds since the epoch.
         programs: algorithm name -> entry points.
         cores: how many cores the host has.
-        act_for: makes the context of an operation on behalf of a caller.
         suggest: chooses what tuning jobs try.
+        act_for: makes the context of an operation on behalf of a caller.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is where everything comes together
@@ -83,13 +83,13 @@ class Reconciler:
         routes: Routes,
         engine: Engine,
         objects: Objects,
-        metrics: Metrics,
         logs: Logs,
+        metrics: Metrics,
         clock: Clock,
         programs: Programs,
         cores: int,
-        act_for: ActFor,
         suggest: Suggest,
+        act_for: ActFor,
     ) -> None:
         self._resources = resources
         self._routes = routes
@@ -103,8 +103,8 @@ class Reconciler:
         self._observer = Observer(routes, engine, self._agent, self._errands, self._turns, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, metrics, clock)
-        self._deployments = Deployments(resources, act_for)
         self._trials = Trials(resources, logs, suggest, clock)
+        self._deployments = Deployments(resources, act_for)
         self._effects = Effects(
             engine,
             routes,
@@ -297,6 +297,8 @@ class Reconciler:
             return training_planning.plan(resource, self._observer.training(resource, runs), now)
         if resource.key.kind is Kind.TUNING_JOB:
             return tuning_planning.plan(resource, self._trials.observe(resource), now)
+        if resource.key.kind is Kind.MODEL_PACKAGE:
+            return deployment_planning.plan(resource, self._deployments.observe(resource), now)
         return transform_planning.plan(resource, self._observer.transform(resource, runs), now)
 
     def _record(self, resource: Resource, plan: Plan) -> None:
@@ -310,8 +312,6 @@ class Reconciler:
         if _is_idle(resource, plan):
             return
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
-        if resource.key.kind is Kind.MODEL_PACKAGE:
-            return deployment_planning.plan(resource, self._deployments.observe(resource), now)
         change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
         self._note(self._resources.update(resource, change))
         tuning_job = tuning_job_of(resource)
@@ -348,6 +348,8 @@ class Reconciler:
             return training_planning.give_up(resource, reason, now)
         if resource.key.kind is Kind.TUNING_JOB:
             return tuning_planning.give_up(resource, reason, now)
+        if resource.key.kind is Kind.MODEL_PACKAGE:
+            return deployment_planning.give_up(resource, reason)
         return transform_planning.give_up(resource, reason, now)
 
 
@@ -360,5 +362,3 @@ def _is_idle(resource: Resource, plan: Plan) -> bool:
     if due is None or plan.look_again is None:
         return plan.look_again == due
     return due <= plan.look_again
-        if resource.key.kind is Kind.MODEL_PACKAGE:
-            return deployment_planning.give_up(resource, reason)
