@@ -21,7 +21,7 @@ import pytest
 from tests.wire.sigv4.signed import Draft
 
 from sagestead.control.accounts import new_key, open_account
-from sagestead.control.operations import iam, logs, sagemaker, sts
+from sagestead.control.operations import cloudwatch, iam, logs, sagemaker, sts
 from sagestead.domain.identity import Credential
 from sagestead.domain.resources import Key, Kind, Resource
 from sagestead.domain.routes import Route, Variant
@@ -39,11 +39,18 @@ from sagestead.wire.shapes import Shape
 
 OWNER, STRANGER = "111111111111", "222222222222"
 REGION = "us-east-1"
-TARGETS = {"sagemaker": "SageMaker", "logs": "Logs_20140328"}
-VERSIONS = {"sts": "2011-06-15", "iam": "2010-05-08"}
+TARGETS = {
+    "sagemaker": "SageMaker",
+    "logs": "Logs_20140328",
+    "cloudwatch": "GraniteServiceVersion20100801",
+}
+VERSIONS = {"sts": "2011-06-15", "iam": "2010-05-08", "cloudwatch": "2010-08-01"}
+SIGNED = {"cloudwatch": "monitoring"}
+"""What a service is called in signatures, if not by its name."""
 TABLES = {
     "sagemaker": [*sagemaker.OPERATIONS, "CreateApp"],
     "logs": [*logs.OPERATIONS, "PutLogEvents"],
+    "cloudwatch": [*cloudwatch.OPERATIONS, "PutMetricData"],
     "sts": [*sts.OPERATIONS, "GetFederationToken"],
     "iam": [*iam.OPERATIONS, "CreateUser"],
 }
@@ -75,18 +82,17 @@ def drafts() -> Iterator[tuple[str, Draft]]:
     for service, operations in TABLES.items():
         for operation in operations:
             name = f"{service} {operation}"
-            wanted = least(service, operation)
+            wanted, signed = least(service, operation), SIGNED.get(service, service)
             if service in TARGETS:
                 target = ("X-Amz-Target", f"{TARGETS[service]}.{operation}")
                 kind = ("Content-Type", "application/x-amz-json-1.1")
-                yield (
-                    name,
-                    Draft(headers=(host, target, kind), body=json.dumps(wanted).encode(), service=service),
-                )
-            else:
+                body = json.dumps(wanted).encode()
+                yield name, Draft(headers=(host, target, kind), body=body, service=signed)
+            if service in VERSIONS:
+                name = f"{service} {operation} (form)" if service in TARGETS else name
                 form = urlencode({"Action": operation, "Version": VERSIONS[service], **wanted}).encode()
                 kind = ("Content-Type", "application/x-www-form-urlencoded")
-                yield name, Draft(headers=(host, kind), body=form, service=service)
+                yield name, Draft(headers=(host, kind), body=form, service=signed)
     runtime = botocore.session.get_session().get_service_model("sagemaker-runtime")
     for operation in runtime.operation_names:
         http = runtime.operation_model(operation).http

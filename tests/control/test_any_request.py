@@ -14,7 +14,7 @@ from tests.control.operations.tuning_request import REQUEST
 from tests.wire.shape_values import fitting
 
 from sagestead.control.context import Context, Operation
-from sagestead.control.operations import iam, logs, sagemaker, sts
+from sagestead.control.operations import cloudwatch, iam, logs, sagemaker, sts
 from sagestead.domain.errors import Refusal
 from sagestead.domain.logs import LogStream
 from sagestead.domain.resources import Json
@@ -27,6 +27,7 @@ TABLES: dict[str, dict[str, Operation]] = {
     "iam": iam.OPERATIONS,
     "sts": sts.OPERATIONS,
     "logs": logs.OPERATIONS,
+    "cloudwatch": cloudwatch.OPERATIONS,
 }
 EVERY = [f"{service} {operation}" for service, table in TABLES.items() for operation in table]
 THERE = {
