@@ -9,7 +9,7 @@ AWSCLI := .venvs/awscli
 R := .venvs/sagemaker-r
 RPYTHON := $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 
-.PHONY: setup test check demo compat compatibility bench clean
+.PHONY: setup test check demo compat compatibility bench fuzz clean
 
 setup: .venv/.complete
 
@@ -46,6 +46,17 @@ bench: setup
 	$(BIN)/python bench/start.py --quick --json .bench/results/start.json
 	$(BIN)/python bench/invoke.py --quick --json .bench/results/invoke.json
 
+# Coverage-guided, for as long as you like: make fuzz TARGET=csv RUNS=1000000 (0: without end). The names
+# of the targets: .venv/bin/python -m tests.fuzz.run --help
+TARGET ?= csv
+RUNS ?= 0
+fuzz: setup .venv/.fuzz
+	$(BIN)/python -m tests.fuzz.guided $(TARGET) $(RUNS)
+
+.venv/.fuzz: pyproject.toml
+	$(BIN)/python $(PIP) --editable '.[fuzz]'
+	@touch $@
+
 $(SDK2)/.complete: Makefile
 	$(PYTHON) -m venv $(SDK2)
 	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'numpy<2' 'pandas<3'
@@ -67,4 +78,4 @@ $(R)/.complete: Makefile
 	@touch $@
 
 clean:
-	rm -rf .venv .venvs .bench
+	rm -rf .venv .venvs .bench .fuzz

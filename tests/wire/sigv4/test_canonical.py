@@ -104,6 +104,11 @@ def test_f6_s3_wants_every_amazon_header_signed() -> None:
     assert verdict.details["HeadersNotSigned"] == "x-amz-acl"
 
 
+def test_the_name_of_an_unsigned_header_need_not_be_text() -> None:
+    draft = Draft(service="s3", method="GET", path="/b/k", body=b"", extra=[("x-amz-\xff", "1")])
+    assert judge(draft.send(), S3).details["HeadersNotSigned"] == "x-amz-\xff"
+
+
 @pytest.mark.parametrize("host", ["localhost", "localhost:8750", "localhost:443", "127.0.0.1", "[::1]:8750"])
 def test_f18_f19_hosts(host: str) -> None:
     assert judge(replace(GOOD, headers=(("Host", host),)).send()).code == "ok"

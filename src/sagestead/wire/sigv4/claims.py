@@ -161,9 +161,9 @@ def _check_signed(fields: Mapping[bytes, bytes], rules: Rules, signer: Signer, *
     """Every header that decides what a request means must be among the signed ones."""
     names = signer.headers.names
     if rules.s3:
-        unsigned = [name.decode() for name in fields if name.startswith(b"x-amz-") and name not in names]
+        unsigned = [name for name in fields if name.startswith(b"x-amz-") and name not in names]
         if unsigned:
-            details = {"HeadersNotSigned": ", ".join(unsigned)}
+            details = {"HeadersNotSigned": b", ".join(unsigned).decode("latin-1")}
             raise Breach(Fault.UNSIGNED_HEADERS, details=details, in_query=in_query)
     elif b"x-amz-target" in fields and b"x-amz-target" not in names:
         sentence = "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization."
