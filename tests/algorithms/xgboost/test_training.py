@@ -317,9 +317,9 @@ def test_script_mode_is_refused_by_name(job: Job) -> None:
     assert failure(layout).startswith("ClientError: Hyperparameter sagemaker_program asks for script mode")
 
 
-def test_several_hosts_and_foreign_checkpoint_paths_are_refused_by_name(job: Job) -> None:
-    layout = job({"num_round": "1"}, resourceconfig={"hosts": ["algo-1", "algo-2"]})
-    assert "InstanceCount 2 is not offered" in failure(layout)
+def test_folds_on_several_hosts_and_foreign_checkpoint_paths_are_refused_by_name(job: Job) -> None:
+    layout = job({"num_round": "1", "_kfold": "2"}, resourceconfig={"hosts": ["algo-1", "algo-2"]})
+    assert "Hyperparameter _kfold: folds are not divided among instances" in failure(layout)
     layout = job({"num_round": "1"}, checkpointconfig={"LocalPath": "/etc"})
     assert "CheckpointConfig.LocalPath /etc is not below /opt/ml" in failure(layout)
 

@@ -7,15 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+import numpy as np
 import xgboost
+from numpy.typing import NDArray
 from xgboost.callback import EarlyStopping, TrainingCallback
 
 from sagestead.algorithms.xgboost.faults import library_fault
 from sagestead.algorithms.xgboost.report import Evaluations, say
-from sagestead.algorithms.xgboost.rounds import ComputedMetrics, Printer, Watched
+from sagestead.algorithms.xgboost.rounds import ComputedMetrics, Mean, Printer, Watched
 from sagestead.algorithms.xgboost.versions import behaviour, computed_metrics
 from sagestead.domain.images import BuiltInImage
 from sagestead.domain.metrics import MAXIMISED
+
+
+def _own_values(values: Sequence[float], _rows: int) -> NDArray[np.float64]:
+    return np.array(values, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Plan:
         params: parameters for the library, without metrics.
         rounds: how many rounds the finished model has.
         metrics: what to evaluate, in order; empty: the objective's default.
+        mean: how the hosts come to one value of a metric that the library does not compute.
+        is_quiet: rounds are not printed; another host does.
         stop_metric: what early stopping looks at; None: the last metric.
         patience: rounds without improvement after which training stops; None: never.
     """
@@ -37,6 +45,8 @@ class Plan:
     metrics: Sequence[str] = field(default_factory=list)
     stop_metric: str | None = None
     patience: int | None = None
+    mean: Mean = _own_values
+    is_quiet: bool = False
 
 
 def plan_boosting(settings: Mapping[str, Any], params: Mapping[str, Any], image: BuiltInImage) -> Plan:
@@ -74,8 +84,8 @@ def boost(
     computed = [metric for metric in plan.metrics if metric in computed_metrics(plan.image)]
     native = [metric for metric in plan.metrics if metric not in computed]
     callbacks = [
-        *_computed(watched, computed, plan.image),
-        Printer(done, behaviour(plan.image).metric_format),
+        *_computed(plan, watched, computed),
+        *([] if plan.is_quiet else [Printer(done, behaviour(plan.image).metric_format)]),
         *further,
         *_early_stopping(plan, watched),
     ]
@@ -98,10 +108,10 @@ def boost(
     return booster, evaluations
 
 
-def _computed(watched: Watched, metrics: Sequence[str], image: BuiltInImage) -> list[ComputedMetrics]:
+def _computed(plan: Plan, watched: Watched, metrics: Sequence[str]) -> list[ComputedMetrics]:
     """Return what computes metrics; without any, no round predicts for nothing."""
-    of_margins = behaviour(image).margin_metrics
-    return [ComputedMetrics(watched, metrics, values_of_margins=of_margins)] if metrics else []
+    of_margins = behaviour(plan.image).margin_metrics
+    return [ComputedMetrics(watched, metrics, plan.mean, values_of_margins=of_margins)] if metrics else []
 
 
 def _early_stopping(plan: Plan, watched: Watched) -> list[EarlyStopping]:

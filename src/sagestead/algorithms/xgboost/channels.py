@@ -6,7 +6,10 @@ is opened (spec: xgboost-builtin.md section 2.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ _DEFAULT_CONTENT_TYPE = "text/libsvm"
 _DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")
 _TITLES = {"csv": "CSV", "parquet": "Parquet", "recordio-protobuf": "RecordIO-Protobuf"}
 _DEEPEST = 3
+_CHUNK = 1 << 20
 
 
 def check_channels(channels: Mapping[str, Mapping[str, Any]], image: BuiltInImage) -> Format:
@@ -54,8 +58,6 @@ def _check_channel(name: str, channel: Mapping[str, Any], image: BuiltInImage) -
             "Please use Fast File mode (default) instead. "
             "Set input_mode='File' in your SageMaker Estimator or TrainingInput."
         )
-    if mode == "Pipe":
-        raise UserFault(f"Channel '{name}': TrainingInputMode Pipe is not offered; use FastFile or File.")
 
 
 def container_path(name: str) -> str:
@@ -66,8 +68,8 @@ def container_path(name: str) -> str:
 def channel_files(layout: Layout, name: str) -> list[Path]:
     """Return the data files of a channel by relative path, without empty ones and XGBoost's cache files.
 
-    Raises `UserFault` for a hidden file at any depth, and when there is no data. Files deeper than three
-    sub-folders are not read; the log says so.
+    Raises `UserFault` for a hidden file at any depth. Files deeper than three sub-folders are not read; the
+    log says so.
     """
     root = layout.channel(name)
     found = sorted(path for path in root.rglob("*") if path.is_file())
@@ -80,10 +82,23 @@ def channel_files(layout: Layout, name: str) -> list[Path]:
             say(f"File {relative} of channel {name} is not read: it lies deeper than {_DEEPEST} folders.")
         elif path.stat().st_size and not _is_cache(path.name):
             files.append(path)
-    if not files:
-        purpose = {"train": "training"}.get(name, name)
-        raise UserFault(f"No data in {purpose} channel path {container_path(name)}")
     return files
+
+
+@contextmanager
+def piped_files(layout: Layout, name: str) -> Iterator[list[Path]]:
+    """Yield a file with the first epoch of a channel in input mode Pipe; none when it is empty."""
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=layout.root / "input") as folder:
+        spool = Path(folder, f"{name}_0")
+        with layout.channel(spool.name).open("rb") as stream, spool.open("wb") as file:
+            shutil.copyfileobj(stream, file, _CHUNK)
+        yield [spool] if spool.stat().st_size else []
+
+
+def no_data(name: str) -> UserFault:
+    """Return the fault of a channel without data."""
+    purpose = {"train": "training"}.get(name, name)
+    return UserFault(f"No data in {purpose} channel path {container_path(name)}")
 
 
 def _is_cache(name: str) -> bool:

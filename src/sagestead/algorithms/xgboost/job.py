@@ -22,6 +22,7 @@ class Job:
         hyperparameters: name -> text, as the client sent them.
         channels: name -> its members in inputdataconfig.json.
         hosts: names of all hosts.
+        host: this one's.
         instance_type: nominal type of this host.
         checkpoints: folder that is kept in step with CheckpointConfig.S3Uri; None without one.
     """
@@ -29,6 +30,7 @@ class Job:
     hyperparameters: Mapping[str, str]
     channels: Mapping[str, Mapping[str, Any]]
     hosts: tuple[str, ...]
+    host: str
     instance_type: str
     checkpoints: Path | None
 
@@ -37,10 +39,12 @@ def read_job(layout: Layout) -> Job:
     """Read the configuration; absent files say nothing. Raises `UserFault` for a foreign LocalPath."""
     resources = _read(layout, "resourceconfig")
     checkpointing = _read(layout, "checkpointconfig")
+    hosts = tuple(resources.get("hosts", ["algo-1"]))
     return Job(
         hyperparameters=_read(layout, "hyperparameters"),
         channels=_read(layout, "inputdataconfig"),
-        hosts=tuple(resources.get("hosts", ["algo-1"])),
+        hosts=hosts,
+        host=resources.get("current_host", hosts[0]),
         instance_type=resources.get("current_instance_type", "local"),
         checkpoints=_inside(layout, checkpointing.get("LocalPath")) if checkpointing else None,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from xgboost import Booster, DMatrix
 from xgboost.callback import TrainingCallback
 
@@ -15,13 +16,21 @@ from sagestead.algorithms.xgboost.report import Evaluations, last_values, round_
 from sagestead.algorithms.xgboost.scores import CLASS_METRICS, class_score, value_score
 
 Watched = Sequence[tuple[DMatrix, str]]
+Mean = Callable[[Sequence[float], int], NDArray[np.float64]]
+"""(values on a host's own rows, how many rows) -> their means over all hosts."""
 
 
 class ComputedMetrics(TrainingCallback):
-    """Adds the metrics that the library does not compute to what it has evaluated."""
+    """Adds the metrics that the library does not compute to what it has evaluated.
 
-    def __init__(self, watched: Watched, metrics: Sequence[str], *, values_of_margins: bool) -> None:
+    With several hosts each computes them on its own rows, and the mean by rows counts.
+    """
+
+    def __init__(
+        self, watched: Watched, metrics: Sequence[str], mean: Mean, *, values_of_margins: bool
+    ) -> None:
         super().__init__()
+        self._mean = mean
         self._watched = watched
         self._metrics = metrics
         self._values_of_margins = values_of_margins
@@ -31,12 +40,15 @@ class ComputedMetrics(TrainingCallback):
         del epoch
         for matrix, name in self._watched:
             scores = self._scores(model, matrix)
-            for metric, score in scores.items():
+            means = self._mean([scores[metric] for metric in self._metrics], matrix.num_row())
+            for metric, score in zip(self._metrics, means.tolist(), strict=True):
                 values = evals_log.setdefault(name, {}).setdefault(metric, [])
                 cast("list[float]", values).append(score)
         return False
 
     def _scores(self, model: Booster, matrix: DMatrix) -> dict[str, float]:
+        if not matrix.num_row():
+            return dict.fromkeys(self._metrics, 0.0)
         labels = matrix.get_label()
         margins = model.predict(matrix, output_margin=True)
         values = margins if self._values_of_margins else model.predict(matrix)
@@ -89,4 +101,29 @@ class IntermediateModel(TrainingCallback):
         """Write; training goes on."""
         del epoch, evals_log
         write_model(model, self._path)
+        return False
+
+
+class SharedThreads(TrainingCallback):
+    """Uses as many threads as the job may use just now; how many does not change the model.
+
+    `place` is the file that says so, `most` what the job may use at most.
+    """
+
+    def __init__(self, place: Path, most: int) -> None:
+        super().__init__()
+        self._place = place
+        self._most = most
+        self._used = most
+
+    def before_iteration(self, model: Booster, epoch: int, evals_log: Evaluations) -> bool:
+        """Look; training goes on."""
+        del epoch, evals_log
+        try:
+            allowed = max(1, min(self._most, int(self._place.read_text())))
+        except (FileNotFoundError, ValueError):
+            return False
+        if allowed != self._used:
+            self._used = allowed
+            model.set_param({"nthread": allowed})
         return False

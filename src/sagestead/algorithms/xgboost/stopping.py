@@ -42,6 +42,11 @@ class StopRequest(TrainingCallback):
         if self._listens:
             signal.signal(signal.SIGTERM, self._before)
 
+    @property
+    def asked(self) -> bool:
+        """True once the signal came."""
+        return self._asked
+
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         raise Stopped

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from xgboost import DMatrix
+from xgboost import Booster, DMatrix
 from xgboost.callback import TrainingCallback
 
 from sagestead.algorithms.xgboost.artifacts import (
@@ -22,8 +22,9 @@ from sagestead.algorithms.xgboost.artifacts import (
     write_model,
 )
 from sagestead.algorithms.xgboost.boosting import Plan, boost, plan_boosting
-from sagestead.algorithms.xgboost.channel_data import Channels, stacked
-from sagestead.algorithms.xgboost.channels import check_channels
+from sagestead.algorithms.xgboost.channel_data import Channels, Common, Read, stacked
+from sagestead.algorithms.xgboost.channels import check_channels, no_data
+from sagestead.algorithms.xgboost.company import Company, assembled
 from sagestead.algorithms.xgboost.examples import Examples
 from sagestead.algorithms.xgboost.faults import AlgorithmFault, UserFault, library_text
 from sagestead.algorithms.xgboost.folds import cross_validate
@@ -31,32 +32,43 @@ from sagestead.algorithms.xgboost.formats import Format
 from sagestead.algorithms.xgboost.hyperparameters import validate
 from sagestead.algorithms.xgboost.job import Job, read_job
 from sagestead.algorithms.xgboost.report import say
-from sagestead.algorithms.xgboost.rounds import Checkpoints, IntermediateModel
+from sagestead.algorithms.xgboost.rounds import Checkpoints, IntermediateModel, SharedThreads
 from sagestead.algorithms.xgboost.stopping import Stopped, StopRequest
 from sagestead.algorithms.xgboost.translation import to_library
 from sagestead.algorithms.xgboost.versions import behaviour
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
+from sagestead.domain.instances import threads as instance_threads
 from sagestead.domain.instances import vcpus
 from sagestead.worker.layout import Layout
+from sagestead.worker.run_folder import RunFolder
 
 
 def train(layout: Layout, image: str, threads: int) -> int:
     """Run the job in the layout; return its exit code (0 also when SIGTERM ended it)."""
+    stop = StopRequest()
     try:
-        with StopRequest() as stop:
+        with stop:
             _run(layout, image, threads, stop)
     except Stopped:
         keep_models_only(layout.model)
         say("Stopped by SIGTERM; the model folder keeps the models that are finished.")
         return 0
-    except UserFault as fault:
-        return _failed(layout, f"ClientError: {fault}")
-    except AlgorithmFault as fault:
-        return _failed(layout, f"AlgorithmError: {fault}")
     except Exception as fault:  # noqa: BLE001 - whatever it is, the job fails with a reason
-        traceback.print_exc()
-        return _failed(layout, f"AlgorithmError: {type(fault).__name__}: {library_text(str(fault))}")
+        if stop.asked:
+            keep_models_only(layout.model)
+            say("Stopped by SIGTERM, as the other instances were.")
+            return 0
+        return _failed(layout, _reason(fault))
     return 0
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, UserFault):
+        return f"ClientError: {fault}"
+    if isinstance(fault, AlgorithmFault):
+        return f"AlgorithmError: {fault}"
+    traceback.print_exception(fault)
+    return f"AlgorithmError: {type(fault).__name__}: {library_text(str(fault))}"
 
 
 def _failed(layout: Layout, text: str) -> int:
@@ -84,8 +96,6 @@ def _run(layout: Layout, image_uri: str, threads: int, stop: StopRequest) -> Non
     if image is None:
         raise UserFault(no_such_image(image_uri))
     job = read_job(layout)
-    if len(job.hosts) > 1:
-        raise UserFault(f"ResourceConfig.InstanceCount {len(job.hosts)} is not offered; train on 1 instance.")
     say(_threads_line(job, threads))
     if "sagemaker_program" in job.hyperparameters:
         raise UserFault(
@@ -94,62 +104,125 @@ def _run(layout: Layout, image_uri: str, threads: int, stop: StopRequest) -> Non
     settings = validate(job.hyperparameters, image)
     task = _Task(layout, job, image, settings, check_channels(job.channels, image), threads, stop)
     layout.model.mkdir(parents=True, exist_ok=True)
-    if "_kfold" in settings:
+    if "_kfold" not in settings:
+        _run_once(task)
+    elif len(job.hosts) == 1:
         _run_folds(task)
     else:
-        _run_once(task)
+        raise UserFault("Hyperparameter _kfold: folds are not divided among instances; train on 1 instance.")
 
 
 def _threads_line(job: Job, threads: int) -> str:
     nominal = vcpus(job.instance_type)
     size = f"{nominal} vCPUs" if nominal else "no known size"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = _cores()
     used = f"{threads} thread{'s' * (threads > 1)}"
     return f"Using {used}: {job.instance_type} is nominal ({size}), this machine has {cores} cores."
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _run_once(task: _Task) -> None:
-    train_data, validation_data = _examples(task)
-    plan = _plan(task, train_data.rows)
+    channels = _channels(task)
+    found = channels.read(task.job.channels)
+    if len(task.job.hosts) == 1:
+        _check_data(task, found)
+    with assembled(task.job, task.layout, found.facts()) as company:
+        if company.is_left_out:
+            say("This instance has no training data; the others train without it.")
+            return
+        common = Common.of([company.facts[host] for host in company.members])
+        with company.connected():
+            _train_with(task, company, channels.settled(found, common))
+
+
+def _check_data(task: _Task, found: Read) -> None:
+    """Refuse channels without data; with several hosts some may have none."""
+    for name, examples in (("train", found.training), ("validation", found.validation)):
+        if name in task.job.channels and examples is None:
+            raise no_data(name)
+
+
+def _train_with(task: _Task, company: Company, data: tuple[Examples, Examples | None]) -> None:
+    train_data, validation_data = data
+    plan = replace(
+        _plan(task, train_data.rows, len(company.members)),
+        mean=company.mean,
+        is_quiet=not company.is_master,
+    )
     watched = [(_matrix(task, train_data), "train")]
     if validation_data:
         watched.append((_matrix(task, validation_data), "validation"))
-    del train_data, validation_data
-    checkpoints, path = task.job.checkpoints, task.layout.model / MODEL_NAME
-    model, done = newest_checkpoint(checkpoints) if checkpoints else (None, 0)
-    if model:
-        say(f"Checkpoint loaded. Resuming from iteration {done}")
-    further: list[TrainingCallback] = []
-    if checkpoints:
-        further.append(Checkpoints(checkpoints, done))
-    if task.settings.get("save_model_on_termination") == "true":
-        further.append(IntermediateModel(path))
-    further.append(task.stop)
-    booster, _ = boost(plan, watched, done=done, model=model, further=further)
-    write_model(booster, path)
+    del train_data, validation_data, data
+    model, done = _begun(task, company)
+    path = task.layout.model / MODEL_NAME
+    booster, _ = boost(plan, watched, done=done, model=model, further=_further(task, company, plan, done))
+    if company.is_master:
+        write_model(booster, path)
+
+
+def _begun(task: _Task, company: Company) -> tuple[Booster | None, int]:
+    """Return the newest checkpoint of the master, and the rounds it has."""
+    checkpoints = task.job.checkpoints
+    if not checkpoints:
+        return None, 0
+    own, done = newest_checkpoint(checkpoints)
+    content = company.of_master(bytes(own.save_raw("ubj")) if own else b"")
+    if not content:
+        return None, 0
+    model = own if own and company.is_master else Booster(model_file=bytearray(content))
+    done = done if company.is_master else 0
+    done = int.from_bytes(company.of_master(done.to_bytes(4, "big")), "big")
+    say(f"Checkpoint loaded. Resuming from iteration {done}")
+    return model, done
+
+
+def _further(task: _Task, company: Company, plan: Plan, done: int) -> list[TrainingCallback]:
+    """Return what else happens in every round."""
+    further: list[TrainingCallback] = [
+        SharedThreads(RunFolder(task.layout.root.parent).threads, plan.params["nthread"])
+    ]
+    if task.job.checkpoints and company.is_master:
+        further.append(Checkpoints(task.job.checkpoints, done))
+    if task.settings.get("save_model_on_termination") == "true" and company.is_master:
+        further.append(IntermediateModel(task.layout.model / MODEL_NAME))
+    return [*further, task.stop]
 
 
 def _run_folds(task: _Task) -> None:
-    train_data, validation_data = _examples(task)
+    channels = _channels(task)
+    found = channels.read(task.job.channels)
+    _check_data(task, found)
+    train_data, validation_data = channels.settled(found, Common.of([found.facts()]))
     if train_data.groups is not None:
         raise UserFault("Hyperparameter _kfold: data with groups (qid) is not divided; leave _kfold out.")
     data = stacked(train_data, validation_data) if validation_data else train_data
     cross_validate(task.settings, _plan(task, data.rows), _matrix(task, data), task.layout, task.stop)
 
 
-def _plan(task: _Task, rows: int) -> Plan:
-    params, notes = to_library(task.settings, behaviour(task.image), rows, task.threads)
+def _plan(task: _Task, rows: int, hosts: int = 1) -> Plan:
+    most = _most_threads(task)
+    params, notes = to_library(task.settings, behaviour(task.image), rows, most, hosts)
     for note in notes:
         say(note)
     return plan_boosting(task.settings, params, task.image)
 
 
-def _examples(task: _Task) -> tuple[Examples, Examples | None]:
+def _most_threads(task: _Task) -> int:
+    """Return how many threads the job may ever use: it may have more once others have ended."""
+    if not RunFolder(task.layout.root.parent).threads.exists():
+        return task.threads
+    return instance_threads(task.job.instance_type, _cores())
+
+
+def _channels(task: _Task) -> Channels:
     weighted = task.settings.get("csv_weights") == 1
     if weighted and task.data_format != "csv":
         say(f"Hyperparameter csv_weights=1 has no effect: the data is {task.data_format}, not CSV.")
     classes = task.settings.get("num_class", 1)
-    return Channels(task.layout, task.image, task.data_format, weighted, classes).read(task.job.channels)
+    return Channels(task.layout, task.image, task.data_format, weighted, classes)
 
 
 def _matrix(task: _Task, data: Examples) -> DMatrix:

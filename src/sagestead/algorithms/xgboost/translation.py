@@ -33,6 +33,12 @@ _WITHOUT_EFFECT = {
     "lambda_bias": "the XGBoost of no image from 0.90 on reads it",
 }
 
+_FOR_ONE_HOST = (
+    ("tree_method", "exact", "use hist or approx"),
+    ("booster", "gblinear", "use gbtree or dart"),
+    ("dsplit", "col", "leave it out: rows are divided"),
+)
+
 _GONE_UPDATERS = ("distcol", "grow_skmaker", "grow_local_histmaker")
 
 
@@ -42,21 +48,34 @@ class _Translation:
     behaviour: Behaviour
     rows: int
     threads: int
+    hosts: int = 1
     notes: list[str] = field(default_factory=list)
 
 
 def to_library(
-    settings: Mapping[str, Any], behaviour: Behaviour, rows: int, threads: int
+    settings: Mapping[str, Any], behaviour: Behaviour, rows: int, threads: int, hosts: int = 1
 ) -> tuple[dict[str, Any], list[str]]:
     """Return parameters for `xgboost.train` (without metrics) and lines for the log; raise `UserFault`.
 
-    `rows`: rows of the training data. `threads`: most threads that may be used.
+    `rows`: rows of the training data. `threads`: most threads that may be used. `hosts`: how many there are.
     """
     params = {name: value for name, value in settings.items() if name not in _NOT_FOR_THE_LIBRARY}
-    work = _Translation(params, behaviour, rows, threads)
+    work = _Translation(params, behaviour, rows, threads, hosts)
     for step in _STEPS:
         step(work)
     return work.params, work.notes
+
+
+def _refuse_what_needs_one_host(work: _Translation) -> None:
+    """Refuse what is exact only where all data is in one place."""
+    if work.hosts == 1:
+        return
+    for name, value, instead in _FOR_ONE_HOST:
+        if work.params.get(name) == value:
+            raise UserFault(
+                f"Hyperparameter {name}: {value} cannot be used on {work.hosts} instances; {instead}, or "
+                "train on 1 instance."
+            )
 
 
 def _leave_out_what_has_no_effect(work: _Translation) -> None:
@@ -116,12 +135,15 @@ def _tree_method(work: _Translation) -> None:
         )
     grows = "updater" not in params and params.get("process_type") != "update"
     if work.behaviour.chooses_exact and grows and params.get("tree_method", "auto") == "auto":
-        params["tree_method"], why = _chosen_method(work.rows, samples_by_node=samples_by_node)
+        params["tree_method"], why = _chosen_method(work, samples_by_node=samples_by_node)
         work.notes.append(f"tree_method auto is {params['tree_method']}: {why}.")
 
 
-def _chosen_method(rows: int, *, samples_by_node: bool) -> tuple[str, str]:
+def _chosen_method(work: _Translation, *, samples_by_node: bool) -> tuple[str, str]:
     """Return what `auto` means for an image that chooses, and why."""
+    rows = work.rows
+    if work.hosts > 1:
+        return "approx", f"{work.hosts} instances train together"
     if rows >= EXACT_BELOW_ROWS:
         return "approx", f"the data has {rows} rows"
     if samples_by_node:
@@ -159,6 +181,7 @@ def _spelling(work: _Translation) -> None:
 
 
 _STEPS: tuple[Callable[[_Translation], None], ...] = (
+    _refuse_what_needs_one_host,
     _leave_out_what_has_no_effect,
     _refuse_what_is_gone,
     _silent,
