@@ -68,6 +68,7 @@ def main() -> None:
 
 
 def _confine(order: dict[str, Any]) -> None:
+    os.umask(0o022)
     _unshare(mounts=order["root"] is not None, network=order["isolated"])
     if order["root"] is not None:
         _arrange(order)
@@ -78,7 +79,6 @@ def _confine(order: dict[str, Any]) -> None:
         os.setgroups([])
         os.setresgid(order["user"], order["user"], order["user"])
         os.setresuid(order["user"], order["user"], order["user"])
-    os.umask(0o022)
     _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
     _call("prctl", _PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 

@@ -126,7 +126,8 @@ class Enclosure:
         for path in _below(folder):
             os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
             if not stat.S_ISLNK((found := os.lstat(path)).st_mode):
-                os.chmod(path, stat.S_IMODE(found.st_mode) & 0o755 | 0o444)  # noqa: PTH101 - one of thousands
+                is_program = stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IXUSR
+                os.chmod(path, 0o755 if is_program else 0o644)  # noqa: PTH101 - one of thousands
 
     def _hand_over(self, folder: Path) -> None:
         """Give what lies below a folder to the programs' user; files shared with the object store to read."""

@@ -28,6 +28,9 @@ from sagestead.worker.run_folder import read_json, write_json
 from sagestead.worker.toolkit import interpreters
 from sagestead.worker.toolkit.interpreters import Interpreter
 
+READABLE = 0o022
+"""With this umask, the user that programs run as can read what is installed."""
+
 LAST_LINES = 12
 _REASON = 900
 _OFFLINE = re.compile(
@@ -216,6 +219,7 @@ class Environments:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
+            umask=READABLE,
         )
         return followed(process, self.say)
 

@@ -18,6 +18,7 @@ from sagestead.worker.archives import entries
 from sagestead.worker.toolkit.enclosure import OPT_ML, Enclosure, Program
 from sagestead.worker.toolkit.environments import (
     PIP_OPTIONS,
+    READABLE,
     Environment,
     Environments,
     followed,
@@ -68,7 +69,9 @@ def provide(
 def _make(environments: Environments, base: Environment, layer: Environment) -> None:
     """Make an empty virtual environment that sees the packages of another."""
     command = [base.python, "-m", "venv", "--without-pip", layer.path]
-    subprocess.run(command, env=environments.variables, check=True, capture_output=True, cwd="/")  # noqa: S603 - our own
+    subprocess.run(  # noqa: S603 - our own command
+        command, env=environments.variables, check=True, capture_output=True, cwd="/", umask=READABLE
+    )
     (layer.site / "base.pth").write_text(f"{base.site}\n", encoding="utf-8")
 
 
