@@ -55,7 +55,7 @@ def odd_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("folder", ["file", "damaged", "absent", "brackets", "under a file"])
 @pytest.mark.parametrize(
-    "words", [("env",), ("status",), ("down",), ("keys", "list"), ("keys", "create")], ids=" ".join
+    "words", [("env",), ("status",), ("jobs",), ("down",), ("keys", "list"), ("keys", "create")], ids=" ".join
 )
 def test_commands_that_need_a_data_folder_say_what_is_missing(
     odd_folders: dict[str, Path], folder: str, words: tuple[str, ...]

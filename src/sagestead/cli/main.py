@@ -8,9 +8,11 @@ import sys
 import typer
 
 from sagestead.cli.demo import demo
+from sagestead.cli.deploy import deploy
 from sagestead.cli.doctor import doctor
 from sagestead.cli.down import down
 from sagestead.cli.env import env
+from sagestead.cli.jobs import jobs
 from sagestead.cli.keys import keys
 from sagestead.cli.model import model
 from sagestead.cli.status import status
@@ -35,6 +37,8 @@ def begin() -> None:
 app.command()(up)
 app.command()(env)
 app.command()(status)
+app.command()(jobs)
+app.command()(deploy)
 app.command()(demo)
 app.command()(doctor)
 app.command()(down)
