@@ -12,6 +12,7 @@ from sagestead.cli.deploy import deploy
 from sagestead.cli.doctor import doctor
 from sagestead.cli.down import down
 from sagestead.cli.env import env
+from sagestead.cli.interrupt import interrupt
 from sagestead.cli.jobs import jobs
 from sagestead.cli.keys import keys
 from sagestead.cli.model import model
@@ -42,5 +43,6 @@ app.command()(deploy)
 app.command()(demo)
 app.command()(doctor)
 app.command()(down)
+app.command()(interrupt)
 app.add_typer(keys, name="keys")
 app.add_typer(model, name="model")

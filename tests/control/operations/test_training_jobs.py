@@ -162,14 +162,12 @@ CHANNEL = "InputDataConfig.0"
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("AlgorithmSpecification.TrainingInputMode", "Pipe", 'TrainingInputMode "Pipe" is not supported'),
         ("AlgorithmSpecification.TrainingImage", None, "TrainingImage is missing"),
         ("AlgorithmSpecification.AlgorithmName", "a", 'AlgorithmName "a" is not supported'),
         ("AlgorithmSpecification.ContainerEntrypoint", ["sh"], "ContainerEntrypoint is not supported"),
         ("AlgorithmSpecification.ContainerArguments", ["-c"], "ContainerArguments is not supported"),
         ("AlgorithmSpecification.EnableSageMakerMetricsTimeSeries", True, "MetricsTimeSeries true is not"),
         ("AlgorithmSpecification.MetricDefinitions", [{"Name": "a", "Regex": "(b)"}], "You can't override"),
-        (f"{CHANNEL}.InputMode", "Pipe", 'InputDataConfig.1.InputMode "Pipe" is not supported'),
         (f"{CHANNEL}.CompressionType", "Gzip", 'CompressionType "Gzip" is not supported'),
         (f"{CHANNEL}.RecordWrapperType", "RecordIO", 'RecordWrapperType "RecordIO" is not supported'),
         (f"{CHANNEL}.ShuffleConfig", {"Seed": 1}, "ShuffleConfig is not supported"),
@@ -191,7 +189,7 @@ CHANNEL = "InputDataConfig.0"
             "AugmentedManifestFile",
             'S3DataType "AugmentedManifestFile" is not supported',
         ),
-        (f"{CHANNEL}.DataSource.S3DataSource.AttributeNames", ["a"], "AttributeNames is not supported"),
+        (f"{CHANNEL}.DataSource.S3DataSource.AttributeNames", ["a"], "AttributeNames belongs to S3DataType"),
         (f"{CHANNEL}.DataSource.S3DataSource.InstanceGroupNames", ["a"], "InstanceGroupNames is not"),
         (f"{CHANNEL}.DataSource.S3DataSource.S3Uri", "https://example.com/x", "is not an S3 URI"),
         ("InputDataConfig", REQUEST["InputDataConfig"] * 2, "no name may appear twice"),
@@ -199,7 +197,7 @@ CHANNEL = "InputDataConfig.0"
         ("OutputDataConfig.S3OutputPath", "s3://absent/out", "create bucket 'absent' in account"),
         ("OutputDataConfig.S3OutputPath", "https://example.com/", "is not an S3 URI"),
         ("ResourceConfig", None, "ResourceConfig.InstanceType is missing"),
-        ("ResourceConfig.InstanceCount", 2, "ResourceConfig.InstanceCount 2 is not supported"),
+        ("ResourceConfig.InstanceCount", 21, "ResourceConfig.InstanceCount 21 is not supported"),
         ("ResourceConfig.InstanceCount", 0, "ResourceConfig.InstanceCount is missing"),
         ("ResourceConfig.VolumeKmsKeyId", "key", 'VolumeKmsKeyId "key" is not supported'),
         ("ResourceConfig.KeepAlivePeriodInSeconds", 60, "KeepAlivePeriodInSeconds 60 is not supported"),
@@ -208,10 +206,9 @@ CHANNEL = "InputDataConfig.0"
             [{"InstanceGroupName": "g", "InstanceType": "ml.m5.large", "InstanceCount": 1}],
             "InstanceGroups is not supported",
         ),
-        ("StoppingCondition.MaxWaitTimeInSeconds", 7200, "MaxWaitTimeInSeconds 7200 is not supported"),
+        ("StoppingCondition.MaxWaitTimeInSeconds", 7200, "MaxWaitTimeInSeconds 7200 belongs to managed spot"),
+        ("EnableManagedSpotTraining", True, "MaxWaitTimeInSeconds is missing"),
         ("StoppingCondition.MaxRuntimeInSeconds", 2419201, "2419201 is too long"),
-        ("EnableManagedSpotTraining", True, "EnableManagedSpotTraining true is not supported"),
-        ("EnableNetworkIsolation", True, "EnableNetworkIsolation true is not supported"),
         ("VpcConfig", {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]}, "VpcConfig is not supported"),
         ("ExperimentConfig", {"ExperimentName": "e"}, "ExperimentConfig is not supported"),
         ("TensorBoardOutputConfig", {"S3OutputPath": "s3://b/t"}, "TensorBoardOutputConfig is not"),
@@ -247,6 +244,77 @@ def test_what_is_not_carried_out_is_refused_by_name(
     assert code == "ValidationException"
     assert sentence in said
     assert ready.call("ListTrainingJobs") == {"TrainingJobSummaries": []}
+
+
+def several(**members: Any) -> Json:
+    """Return REQUEST with other members beside each other."""
+    return {**deepcopy(REQUEST), **members}
+
+
+def fast(**source: Any) -> Json:
+    channel = {**REQUEST["InputDataConfig"][0], "InputMode": "FastFile"}
+    return several(InputDataConfig=[{**channel, "DataSource": {"S3DataSource": {**SOURCE, **source}}}])
+
+
+SPOT = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59}
+TWO = {**REQUEST["ResourceConfig"], "InstanceCount": 2}
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (several(EnableManagedSpotTraining=True, StoppingCondition=SPOT), "MaxWaitTimeInSeconds 59 is too"),
+        (several(EnableNetworkIsolation=True, ResourceConfig=TWO), "2 instances need the network"),
+        (
+            several(ResourceConfig=TWO, HyperParameters={"sagemaker_program": '"train.py"'}),
+            "scripts do not reach each other's instances",
+        ),
+        (fast(S3DataType="ManifestFile"), "input mode FastFile needs S3Prefix"),
+        (fast(S3DataType="AugmentedManifestFile", AttributeNames=["a"]), "input mode FastFile needs"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(ready: Service, request_: Json, sentence: str) -> None:
+    code, said = ready.refusal("CreateTrainingJob", **request_)
+    assert code == "ValidationException"
+    assert sentence in said
+
+
+def test_pipes_shards_and_spot_instances_are_accepted(ready: Service) -> None:
+    augmented = {**SOURCE, "S3DataType": "AugmentedManifestFile", "S3Uri": "s3://b/train/data.csv"}
+    channels = [
+        {
+            "ChannelName": "train",
+            "DataSource": {"S3DataSource": {**augmented, "AttributeNames": ["source-ref", "label"]}},
+            "InputMode": "Pipe",
+            "RecordWrapperType": "RecordIO",
+            "ShuffleConfig": {"Seed": 1},
+        },
+        {
+            "ChannelName": "validation",
+            "DataSource": {"S3DataSource": {**SOURCE, "S3DataDistributionType": "ShardedByS3Key"}},
+            "ShuffleConfig": {"Seed": 1},
+        },
+    ]
+    stopping = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}
+    more = {"EnableManagedSpotTraining": True, "StoppingCondition": stopping, "ResourceConfig": TWO}
+    ready.call("CreateTrainingJob", **several(InputDataConfig=channels, **more))
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")
+    assert {name: described[name] for name in more} == more
+    assert described["InputDataConfig"] == channels
+
+
+def test_a_jobs_profiler_may_be_turned_off_again(ready: Service) -> None:
+    ready.call("CreateTrainingJob", **REQUEST)
+    off = {"DisableProfiler": True}
+    assert ready.call("UpdateTrainingJob", TrainingJobName="Job", ProfilerConfig=off) == {
+        "TrainingJobArn": ARN
+    }
+    assert ready.call("DescribeTrainingJob", TrainingJobName="Job")["ProfilerConfig"] == off
+    keep = {"KeepAlivePeriodInSeconds": 60}
+    code, said = ready.refusal("UpdateTrainingJob", TrainingJobName="Job", ResourceConfig=keep)
+    assert (code, "KeepAlivePeriodInSeconds 60 is not supported" in said) == ("ValidationException", True)
+    ready.becomes(Kind.TRAINING_JOB, "Job", "Completed")
+    assert "is in status Completed" in ready.refusal("UpdateTrainingJob", TrainingJobName="Job")[1]
 
 
 @pytest.mark.parametrize("data_type", ["S3Prefix", "ManifestFile"])

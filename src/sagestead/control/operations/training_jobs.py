@@ -94,6 +94,23 @@ def stop_training_job(ctx: Context, request: Json) -> Json:
     return {}
 
 
+def update_training_job(ctx: Context, request: Json) -> Json:
+    """UpdateTrainingJob: of a job in progress; there is only the profiler to turn off, which is off."""
+    training_requests.check_update(request)
+    profiler = request.get("ProfilerConfig")
+
+    def decide(seen: Resource) -> Change | None:
+        if seen.status != JobStatus.IN_PROGRESS:
+            raise Invalid(f"The request was rejected because the training job is in status {seen.status}.")
+        if profiler is None:
+            return None
+        merged = {**seen.spec.get("ProfilerConfig", {}), **profiler}
+        return Change(seen.due_at, spec={**seen.spec, "ProfilerConfig": merged})
+
+    records.change(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), decide)
+    return {"TrainingJobArn": find_training_job(ctx, request["TrainingJobName"]).arn}
+
+
 def delete_training_job(ctx: Context, request: Json) -> Json:
     """DeleteTrainingJob: only what has ended; the name may be used again."""
 
@@ -161,6 +178,7 @@ OPERATIONS: dict[str, Operation] = {
     "DescribeTrainingJob": describe_training_job,
     "ListTrainingJobs": list_training_jobs,
     "StopTrainingJob": stop_training_job,
+    "UpdateTrainingJob": update_training_job,
     "DeleteTrainingJob": delete_training_job,
 }
 

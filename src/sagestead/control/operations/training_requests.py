@@ -11,12 +11,15 @@ from types import MappingProxyType
 from sagestead.control.context import Context
 from sagestead.control.metric_reading import regex_fault
 from sagestead.control.operations.carried_out import refuse_others, refused
+from sagestead.control.operations.channel_requests import AUGMENTED, check_channels
 from sagestead.control.operations.passing_roles import check_role
 from sagestead.domain.errors import Invalid
-from sagestead.domain.images import trains_built_in
+from sagestead.domain.images import PROGRAM, framework_image, trains_built_in
 from sagestead.domain.resources import Json
 from sagestead.domain.s3_uri import Location, locate
+from sagestead.worker.isolation import can_leave_network
 
+MOST_INSTANCES = 20
 LONGEST_RUNTIME = 28 * 86400
 DEFAULT_RUNTIME = 86400
 CHECKPOINTS = "/opt/ml/checkpoints"
@@ -32,7 +35,9 @@ _JOB = frozenset(
         "ResourceConfig",
         "StoppingCondition",
         "Tags",
-        "EnableInterContainerTrafficEncryption",  # there is one container: no traffic between any
+        "EnableInterContainerTrafficEncryption",  # what instances say to each other stays in this machine
+        "EnableManagedSpotTraining",
+        "EnableNetworkIsolation",
         "CheckpointConfig",
         "DebugHookConfig",
         "ProfilerConfig",
@@ -43,8 +48,8 @@ _JOB = frozenset(
 _JOB_REMEDIES = MappingProxyType(
     {
         "VpcConfig": "jobs run on this machine, outside of any VPC; leave it out",
-        "EnableNetworkIsolation": "set it to false; built-in algorithms open no connections",
-        "EnableManagedSpotTraining": "nothing is cheaper than this machine; set it to false",
+        "DebugRuleConfigurations": "no debugger runs here; leave it out and read the log and the metrics",
+        "ProfilerRuleConfigurations": "no profiler runs here; leave it out (SDK: disable_profiler=True)",
         "TensorBoardOutputConfig": "write to /opt/ml/output/data or to the checkpoints instead",
     }
 )
@@ -54,19 +59,12 @@ _ALGORITHM_REMEDIES = MappingProxyType(
         "EnableSageMakerMetricsTimeSeries": "set it to false; read FinalMetricDataList or the log",
     }
 )
-_FILES = "the whole channel is copied before the start; give File"
-_CHANNEL_REMEDIES = MappingProxyType(
-    {"ShuffleConfig": "files are not shuffled in input mode File; shuffle the rows of the data instead"}
-)
 _RESOURCE_REMEDIES = MappingProxyType(
     {
         "VolumeKmsKeyId": "volumes are not encrypted by this server; leave it out, or encrypt the disk",
         "KeepAlivePeriodInSeconds": "instances start in milliseconds and need no warm pool; leave it out",
-        "InstanceGroups": "give InstanceType and InstanceCount 1",
+        "InstanceGroups": "all instances are of one type; give InstanceType and InstanceCount",
     }
-)
-_STOPPING_REMEDIES = MappingProxyType(
-    {"MaxWaitTimeInSeconds": "it belongs to spot training, which is not supported; leave it out"}
 )
 
 
@@ -74,15 +72,24 @@ def check(request: Json) -> None:
     """Refuse what is not carried out and what contradicts itself."""
     refuse_others(request, _JOB, "", _JOB_REMEDIES)
     _check_algorithm(request)
-    _check_channels(request.get("InputDataConfig", []))
+    check_channels(request)
     output = request["OutputDataConfig"]
     remedies = {"KmsKeyId": "outputs are not encrypted by this server; leave it out"}
     refuse_others(output, frozenset({"S3OutputPath", "CompressionType"}), "OutputDataConfig.", remedies)
     locate(output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
     _check_resources(request)
-    _check_stopping(request.get("StoppingCondition", {}))
+    _check_stopping(request)
     _check_checkpoints(request.get("CheckpointConfig", {}))
     _check_debugging(request)
+
+
+def check_update(request: Json) -> None:
+    """Refuse what UpdateTrainingJob would have to change and cannot."""
+    members = frozenset({"TrainingJobName", "ProfilerConfig", "ResourceConfig"})
+    refuse_others(request, members, "", _JOB_REMEDIES)
+    resources, profiler = request.get("ResourceConfig", {}), request.get("ProfilerConfig", {})
+    refuse_others(resources, frozenset(), "ResourceConfig.", _RESOURCE_REMEDIES)
+    refuse_others(profiler, frozenset({"S3OutputPath", "DisableProfiler"}), "ProfilerConfig.")
 
 
 def check_references(ctx: Context, request: Json) -> None:
@@ -106,7 +113,7 @@ def check_references(ctx: Context, request: Json) -> None:
 
 def is_there(ctx: Context, data_type: str, place: Location) -> bool:
     """Say whether a manifest is there, or any object under a prefix."""
-    if data_type == "ManifestFile":
+    if data_type in {"ManifestFile", AUGMENTED}:
         return bool(place.key) and ctx.objects.stat(ctx.account, place.bucket, place.key) is not None
     if not ctx.objects.has_bucket(ctx.account, place.bucket):
         return False
@@ -129,8 +136,6 @@ def _check_algorithm(request: Json) -> None:
     refuse_others(algorithm, carried_out, at, _ALGORITHM_REMEDIES)
     if not algorithm.get("TrainingImage"):
         raise Invalid(f"{at}TrainingImage is missing: name the image that trains.")
-    if algorithm["TrainingInputMode"] == "Pipe":
-        raise refused(f"{at}TrainingInputMode", "Pipe", _FILES)
     definitions = algorithm.get("MetricDefinitions", [])
     if definitions and trains_built_in(request):
         raise Invalid(
@@ -143,54 +148,61 @@ def _check_algorithm(request: Json) -> None:
             raise Invalid(f"{at}MetricDefinitions.{number}.Regex '{definition['Regex']}' {fault}.")
 
 
-def _check_channels(channels: list[Json]) -> None:
-    names = [channel["ChannelName"] for channel in channels]
-    if len(set(names)) < len(names):
-        raise Invalid(f"InputDataConfig names the channels {', '.join(names)}: no name may appear twice.")
-    carried_out = frozenset(
-        {"ChannelName", "DataSource", "ContentType", "CompressionType", "RecordWrapperType", "InputMode"}
-    )
-    for number, channel in enumerate(channels, 1):
-        at = f"InputDataConfig.{number}."
-        refuse_others(channel, carried_out, at, _CHANNEL_REMEDIES)
-        if channel.get("InputMode") == "Pipe":
-            raise refused(f"{at}InputMode", "Pipe", _FILES)
-        for member in ("CompressionType", "RecordWrapperType"):
-            if channel.get(member, "None") != "None":
-                raise refused(f"{at}{member}", channel[member], "it belongs to input mode Pipe; give None")
-        _check_source(channel["DataSource"], f"{at}DataSource.")
-
-
-def _check_source(source: Json, at: str) -> None:
-    refuse_others(source, frozenset({"S3DataSource"}), at, {"FileSystemDataSource": "copy the files to S3"})
-    place = source.get("S3DataSource")
-    if not place:
-        raise Invalid(f"{at}S3DataSource is missing: say where the channel's data lies.")
-    at = f"{at}S3DataSource."
-    # One instance: ShardedByS3Key gives it all objects, as FullyReplicated does.
-    refuse_others(place, frozenset({"S3DataType", "S3Uri", "S3DataDistributionType"}), at)
-    if place["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
-        raise refused(f"{at}S3DataType", place["S3DataType"], "give S3Prefix or ManifestFile")
-    locate(place["S3Uri"], f"{at}S3Uri")
-
-
 def _check_resources(request: Json) -> None:
     at, resources = "ResourceConfig.", request.get("ResourceConfig", {})
     carried_out = frozenset({"InstanceType", "InstanceCount", "VolumeSizeInGB"})
     refuse_others(resources, carried_out, at, _RESOURCE_REMEDIES)
     for member in ("InstanceType", "InstanceCount"):
         if not resources.get(member):
-            raise Invalid(f"{at}{member} is missing: give an InstanceType and InstanceCount 1.")
-    if resources["InstanceCount"] > 1:
-        raise refused(f"{at}InstanceCount", resources["InstanceCount"], "train on 1 instance")
+            raise Invalid(f"{at}{member} is missing: give an InstanceType and an InstanceCount.")
+    count = resources["InstanceCount"]
+    if count > MOST_INSTANCES:
+        raise refused(f"{at}InstanceCount", count, f"one machine stands for {MOST_INSTANCES} at most")
+    if count > 1 and _runs_script(request):
+        raise refused(
+            f"{at}InstanceCount", count, "scripts do not reach each other's instances; train on 1 instance"
+        )
+    if count > 1 and request.get("EnableNetworkIsolation"):
+        raise refused(
+            "EnableNetworkIsolation",
+            request["EnableNetworkIsolation"],
+            f"{count} instances need the network; set it to false, or train on 1",
+        )
+    if request.get("EnableNetworkIsolation") and not can_leave_network():
+        raise refused(
+            "EnableNetworkIsolation",
+            request["EnableNetworkIsolation"],
+            "this machine lets no process have a network of its own; run the service as root, allow user "
+            "namespaces, or set it to false",
+        )
 
 
-def _check_stopping(condition: Json) -> None:
-    at = "StoppingCondition."
-    refuse_others(condition, frozenset({"MaxRuntimeInSeconds"}), at, _STOPPING_REMEDIES)
+def _runs_script(request: Json) -> bool:
+    """Say whether a program of the user's trains, not an algorithm of ours."""
+    framework = framework_image(request["AlgorithmSpecification"]["TrainingImage"])
+    named = request.get("HyperParameters", {}).get("sagemaker_program", "")
+    environment = request.get("Environment", {})
+    return framework is not None and framework.runs_program({PROGRAM: named, **environment})
+
+
+def _check_stopping(request: Json) -> None:
+    at, condition = "StoppingCondition.", request.get("StoppingCondition", {})
+    refuse_others(condition, frozenset({"MaxRuntimeInSeconds", "MaxWaitTimeInSeconds"}), at)
     runtime = condition.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME)
     if runtime > LONGEST_RUNTIME:
         raise Invalid(f"{at}MaxRuntimeInSeconds {runtime} is too long: a job may run for {LONGEST_RUNTIME}.")
+    wait, is_spot = condition.get("MaxWaitTimeInSeconds"), request.get("EnableManagedSpotTraining", False)
+    if wait is not None and not is_spot:
+        raise Invalid(
+            f"{at}MaxWaitTimeInSeconds {wait} belongs to managed spot training: leave it out, or set "
+            "EnableManagedSpotTraining to true."
+        )
+    if is_spot and (wait is None or wait < runtime):
+        said = "is missing" if wait is None else f"{wait} is too short"
+        raise Invalid(
+            f"{at}MaxWaitTimeInSeconds {said}: EnableManagedSpotTraining needs one of at least "
+            f"MaxRuntimeInSeconds, {runtime}."
+        )
 
 
 def _check_checkpoints(config: Json) -> None:

@@ -32,6 +32,7 @@ from sagestead.engines.process import lock
 from sagestead.engines.process.observe import read_record
 from sagestead.forest import compiling
 from sagestead.worker import surroundings
+from sagestead.worker.isolation import leave_network
 from sagestead.worker.main import Work, tell, work
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 
@@ -127,11 +128,13 @@ class Zygote:
         lifeline = [] if self._lifeline is None else [self._lifeline]
         surroundings.leave_parent(run.path, run.log, [held, *lifeline])
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
-        for descriptor in lifeline:
-            surroundings.hold_lifeline(descriptor, run.interrupted.touch)
         record = read_record(run)
         if record is None:
             raise FileNotFoundError(run.spec)
+        if record.spec.isolated and record.spec.runtime is None:
+            leave_network()  # while there is one thread
+        for descriptor in lifeline:
+            surroundings.hold_lifeline(descriptor, run.interrupted.touch)
         surroundings.take_environment(record.spec.environment, run.path, record.spec.threads)
         surroundings.limit_threads(self._openmp, record.spec.threads)
         return record.spec
