@@ -107,7 +107,7 @@ def _ended(package: Resource, facts: Json, seen: Observed) -> tuple[str, str] | 
         return "Failed", "the approval was taken back before the endpoint was changed"
     if seen.rule != facts["Endpoint"]:
         return "Failed", "the rule of the group was changed meanwhile"
-    if seen.claim is not None and seen.claim > _place(package):
+    if seen.claim is not None and seen.claim > place_of(package):
         return "Superseded", f"version {seen.claim[1]} was approved later"
     return None if seen.refusal is None else ("Failed", seen.refusal)
 
@@ -159,27 +159,26 @@ def _begin(package: Resource, endpoint: Resource | None, facts: Json, now: float
         "Variant": variant,
         "Before": mark_of(endpoint),
     }
-    at, version = _place(package)
+    at, version = place_of(package)
     return _go_on(package, noted, now, ClaimRule(at, version))
 
 
 def _change(package: Resource, endpoint: Resource | None, facts: Json, now: float) -> Plan:
     """Ask for the change once, and follow it to its end."""
-    if mark_of(endpoint) == facts["Before"]:
-        if endpoint is not None and endpoint.status in TRANSITIONAL:  # capacities change, or it is deleted
-            return _go_on(package, facts, now + LOOK_SECONDS)
-        step = DeployPackage(
-            facts["Endpoint"], facts["Model"], facts["Config"], facts["Variant"], facts["Before"]
-        )
-        return _go_on(package, facts, now + LOOK_SECONDS, step)
+    is_asked = mark_of(endpoint) != facts["Before"]
+    if endpoint is not None and endpoint.status in TRANSITIONAL:
+        return _go_on(package, facts, now + LOOK_SECONDS)
+    if not is_asked:
+        wanted = (facts["Model"], facts["Config"], facts["Variant"], facts["Before"])
+        return _go_on(package, facts, now + LOOK_SECONDS, DeployPackage(facts["Endpoint"], *wanted))
     if endpoint is None:
         return _end(package, facts, "Failed", "the endpoint was deleted meanwhile")
-    if endpoint.status in TRANSITIONAL:
-        return _go_on(package, facts, now + LOOK_SECONDS)
     is_ours = endpoint.spec["EndpointConfigName"] == facts["Config"]
-    if endpoint.status == EndpointStatus.IN_SERVICE and is_ours:
+    if is_ours and endpoint.status == EndpointStatus.IN_SERVICE:
         return _end(package, facts, "InService", None)
-    reason = endpoint.detail.get("FailureReason", "the endpoint was changed by somebody else meanwhile")
+    reason = endpoint.detail.get("FailureReason")
+    if reason is None:  # somebody else was quicker, and this change was not asked for
+        return _begin(package, endpoint, facts, now)
     return _end(package, facts, "Failed", reason)
 
 
@@ -190,7 +189,7 @@ def _facts(package: Resource) -> Json:
     return dict(facts) if facts.get("At") == at else {}
 
 
-def _place(package: Resource) -> tuple[float, int]:
+def place_of(package: Resource) -> tuple[float, int]:
     """Return the place of a package's approval in the order of approvals."""
     return package.detail["_ApprovedAt"], version_of(package) or 0
 

@@ -18,7 +18,7 @@ from sagestead.domain.errors import Invalid, Refusal
 from sagestead.domain.identity import Principal
 from sagestead.domain.model_package import RULE, group_key
 from sagestead.domain.resources import Json, Key, Kind, Resource
-from sagestead.planning.deployment import Observed, mark_of
+from sagestead.planning.deployment import Observed, mark_of, place_of
 from sagestead.planning.steps import ClaimRule, DeployPackage
 from sagestead.ports import Change, Resources, Stale
 
@@ -36,28 +36,20 @@ class Deployments:
 
     def observe(self, package: Resource) -> Observed:
         """Return what can be seen around a package."""
-        key = group_key(package)
-        group = None if key is None else self._resources.get(key)
+        group = self._group(package)
         rule = None if group is None else group.tags.get(RULE)
-        claim = None if group is None else group.detail.get("_Claim")
         with self._mutex:
             refusal = self._refusals.pop(package.key, None)
-        return Observed(
-            rule,
-            None if claim is None else (claim[0], claim[1]),
-            None if rule is None else self._endpoint(package, rule),
-            refusal,
-        )
+        endpoint = None if rule is None else self._endpoint(package, rule)
+        return Observed(rule, _claim_of(group), endpoint, refusal)
 
     def claim(self, package: Resource, step: ClaimRule) -> None:
         """Have the group know of the approval."""
-        key = group_key(package)
-        while key is not None and (group := self._resources.get(key)) is not None:
-            mine = [step.at, step.version]
-            if group.detail.get("_Claim", []) >= mine:
+        while (group := self._group(package)) is not None:
+            if (_claim_of(group) or (0.0, 0)) >= (step.at, step.version):
                 return
             with suppress(Stale):
-                detail = {**group.detail, "_Claim": mine}
+                detail = {**group.detail, "_Claim": [step.at, step.version]}
                 self._resources.update(group, Change(group.due_at, detail=detail, touch=False))
                 return
 
@@ -67,7 +59,7 @@ class Deployments:
         try:
             self._make(ctx, package, step)
             endpoint = self._endpoint(package, step.endpoint)
-            if mark_of(endpoint) != step.before:
+            if mark_of(endpoint) != step.before or self._is_superseded(package):
                 return
             request = {"EndpointName": step.endpoint, "EndpointConfigName": step.config}
             if endpoint is None:
@@ -91,6 +83,15 @@ class Deployments:
         if not _is_there(lambda: find_endpoint_config(ctx, step.config)):
             create_endpoint_config(ctx, config)
 
+    def _is_superseded(self, package: Resource) -> bool:
+        """Say, at the last moment, whether a later approval has claimed the rule."""
+        claim = _claim_of(self._group(package))
+        return claim is not None and claim > place_of(package)
+
+    def _group(self, package: Resource) -> Resource | None:
+        key = group_key(package)
+        return None if key is None else self._resources.get(key)
+
     def _context(self, package: Resource) -> Context:
         key = package.key
         arn: str = package.detail.get("_ChangedBy") or package.detail["_By"]
@@ -98,6 +99,11 @@ class Deployments:
 
     def _endpoint(self, package: Resource, name: str) -> Resource | None:
         return self._resources.get(Key(Kind.ENDPOINT, package.key.account, package.key.region, name))
+
+
+def _claim_of(group: Resource | None) -> tuple[float, int] | None:
+    claim = None if group is None else group.detail.get("_Claim")
+    return None if claim is None else (claim[0], claim[1])
 
 
 def _is_there(find: Callable[[], Resource]) -> bool:
