@@ -66,6 +66,7 @@ NAMES: dict[str, Any] = {
     "PolicyName": "theirs",
     "PolicyArn": f"arn:aws:iam::{OWNER}:policy/theirs",
     "ResourceArn": MODEL,
+    "ModelPackageArn": f"arn:aws:sagemaker:{REGION}:{OWNER}:model-package/theirs",
     "S3Uri": "s3://theirs/key",
     "S3OutputPath": "s3://theirs/out",
     "logGroupName": "/aws/sagemaker/TrainingJobs",
@@ -211,6 +212,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 OWNED = (
     (Kind.MODEL, "theirs", REGION),
+    (Kind.MODEL_PACKAGE_GROUP, "theirs", REGION),
+    (Kind.MODEL_PACKAGE, "theirs", REGION),
     (Kind.ROLE, "theirs", "aws-global"),
 )
 
