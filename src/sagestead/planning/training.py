@@ -7,7 +7,7 @@ Rule: the secondary status is the phase; each phase has one function here and en
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sagestead.domain.images import no_such_image
@@ -16,6 +16,7 @@ from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunSpec, RunState
 from sagestead.domain.training import enter, is_interruptible, say
 from sagestead.planning import failure
+from sagestead.planning.backoff import ENDED
 from sagestead.planning.placement import waiting
 from sagestead.planning.programs import Programs, program_of_training
 from sagestead.planning.steps import (
@@ -129,7 +130,21 @@ def _downloading(job: Resource, seen: Observed, now: float) -> Plan:
         return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
     if staged.error is not None:
         return give_up(job, staged.error[: failure.LIMIT], now) or _same(job, now)
-    return _launch(job, run_ids_of(job), enter(job.detail, "Training", now), seen, now)
+    program = program_of_training(seen.programs, job.spec)
+    if program is None or program.runtime is None:
+        return _launch(job, run_ids_of(job), enter(job.detail, "Training", now), seen, now)
+    return _equipping(job, seen, now)
+
+
+def _equipping(job: Resource, seen: Observed, now: float) -> Plan:
+    """The hosts are started and get their runtime, which may have to be built first; then they train."""
+    if "_equipping" not in job.detail:
+        detail = {**say(job.detail, "Downloading the training image"), "_equipping": True}
+        return replace(_launch(job, run_ids_of(job), detail, seen, now), look_again=now + ERRAND_SECONDS)
+    if any(not run.equipped and run.phase not in ENDED for run in seen.runs.values()):
+        return Plan((), job.status, job.detail, now + ERRAND_SECONDS)
+    detail = {name: value for name, value in job.detail.items() if name != "_equipping"}
+    return _training(replace(job, detail=enter(detail, "Training", now)), seen, now)
 
 
 def _training(job: Resource, seen: Observed, now: float) -> Plan:
@@ -188,7 +203,9 @@ def _interrupted(job: Resource, seen: Observed, now: float) -> Plan:
     until: float = job.detail["_interruption"]["until"]
     if now < until:
         return Plan((), job.status, job.detail, min(until, wait_deadline(job)))
-    detail = {name: value for name, value in job.detail.items() if name != "_interruption"}
+    detail = {
+        name: value for name, value in job.detail.items() if name not in {"_interruption", "_equipping"}
+    }
     detail |= {"_staged_after": now, "_forgiven": hosts.tries}
     return Plan((), job.status, enter(detail, "Starting", now), now)
 
