@@ -34,6 +34,11 @@ class Folder:
         return self.root / "runs"
 
     @property
+    def runtimes(self) -> Path:
+        """Python environments of framework images; see worker/toolkit/environments.py."""
+        return self.root / "runtimes"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor while it lives."""
         return self.root / "lock"

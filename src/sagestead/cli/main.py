@@ -16,6 +16,7 @@ from sagestead.cli.interrupt import interrupt
 from sagestead.cli.jobs import jobs
 from sagestead.cli.keys import keys
 from sagestead.cli.model import model
+from sagestead.cli.runtime import runtime
 from sagestead.cli.status import status
 from sagestead.cli.up import up
 
@@ -46,3 +47,4 @@ app.command()(down)
 app.command()(interrupt)
 app.add_typer(keys, name="keys")
 app.add_typer(model, name="model")
+app.add_typer(runtime, name="runtime")

@@ -113,7 +113,7 @@ class Environments:
         fitting = {
             one.version.rpartition(".")[0]: one
             for one in self.built()
-            if one.name == runtime.name and one.base is None and _is_current(one, runtime)
+            if one.base is None and _is_current(one, runtime)
         }
         return next((fitting[python] for python in runtime.pythons if python in fitting), None)
 
