@@ -70,6 +70,9 @@ ELSEWHERE: Mapping[str, frozenset[str]] = {
 }
 
 NOTES = {
+    "CreateModelPackage": "without source algorithms, validation jobs, encryption and the marketplace",
+    "Search": "training and tuning jobs, endpoints, models, model packages and their groups",
+    "GetSearchSuggestions": "the same",
     "GetMetricData": "metrics of training jobs; no math expressions",
     "GetMetricStatistics": "metrics of training jobs; also by the second",
     "FilterLogEvents": "patterns of words and quoted phrases; earliest events first",
