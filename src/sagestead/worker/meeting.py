@@ -21,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.01
 _LONGEST = 1 << 20
 _JOIN_SECONDS = 10.0
+_BACKLOG = 128
 
 Facts = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ class FirstHost:
         self._missing = set(hosts)
         self._token = secrets.token_hex(16)
         self._connections: list[socket.socket] = []
-        self._listener = socket.create_server((LOOPBACK, 0), backlog=max(1, len(hosts)))
+        self._listener = socket.create_server((LOOPBACK, 0), backlog=_BACKLOG)
         self._held = _hold(place, {"port": self._listener.getsockname()[1], "token": self._token})
 
     def hear(self) -> dict[str, Facts]:
