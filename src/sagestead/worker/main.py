@@ -236,7 +236,7 @@ def _paragraph(spec: RunSpec, error: BaseException) -> str:
 
 
 def _because(spec: RunSpec, refused: ModelRefused) -> str:
-    """Return a refusal as FailureReason has it: that a job's runtime cannot be had is its client's to mend."""
+    """Return a refusal as FailureReason has it: a job's client can mend that its runtime cannot be had."""
     return (
         f"ClientError: {refused}"
         if spec.role == "train" and isinstance(refused, CannotBuild)

@@ -1,7 +1,7 @@
 """Becomes a program of a user's, with few rights: run by path, as `python -I -S confine.py ORDER`.
 
-Rules: the standard library only, because nothing else can be found where this runs; what was asked for is done
-or the program is not started. ORDER is a JSON object:
+Rules: the standard library only, because nothing else can be found where this runs; what was asked for is
+done or the program is not started. ORDER is a JSON object:
 
     root        folder that the program sees as /opt/ml; null: no namespace of mounts is made
     closed      folders that it must not look into
@@ -109,8 +109,7 @@ def _arrange(order: dict[str, Any]) -> None:
         for need in map(Path, order[name]):
             cover = _cover_of(need, closed, is_other=order["user"] is not None)
             if cover is not None:
-                bound = _Bound(need, os.open(need, os.O_PATH), name == "writes")
-                covers.setdefault(cover, []).append(bound)
+                covers.setdefault(cover, []).append(_Bound(need, os.open(need, os.O_PATH), name == "writes"))
     for cover, bound in covers.items():
         if not any(cover != other and cover.is_relative_to(other) for other in covers):
             within = [one for other, some in covers.items() if other.is_relative_to(cover) for one in some]
@@ -150,8 +149,8 @@ def _make_mount_point() -> None:
         return
     parent = MOUNT_POINT.parent
     held = os.open(parent, os.O_PATH)
-    names = sorted(os.listdir(parent))
-    entries = [(name, os.open(parent / name, os.O_PATH | os.O_NOFOLLOW)) for name in names]
+    flags = os.O_PATH | os.O_NOFOLLOW
+    entries = [(path.name, os.open(path, flags)) for path in sorted(parent.iterdir())]
     _mount("tmpfs", parent, "tmpfs", _NOSUID_NODEV, "mode=755,size=1m")
     for name, descriptor in entries:
         mode, path = os.fstat(descriptor).st_mode, parent / name

@@ -1,8 +1,8 @@
 """The place in which a run's programs of users live: what they see, who they are, and what they may not.
 
-Rules: where the machine allows it, they see the run's folder as /opt/ml, nothing of the service's data, and are
-a user that owns nothing else; they keep none of our descriptors and none of our environment. What the machine
-does not allow is said in the log, and paths below /opt/ml are written as they are.
+Rules: where the machine allows it, they see the run's folder as /opt/ml, nothing of the service's data, and
+are a user that owns nothing else; they keep none of our descriptors and none of our environment. What the
+machine does not allow is said in the log, and paths below /opt/ml are written as they are.
 """
 
 from __future__ import annotations

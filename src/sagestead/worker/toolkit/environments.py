@@ -279,7 +279,8 @@ def failed(name: str, remedy: str, lines: Sequence[str]) -> CannotBuild:
     if is_offline(lines):
         return CannotBuild(
             f"The runtime {name} is not there yet and cannot be built, because the package index "
-            f"could not be reached. Run `{remedy}` once while it can be, and try again. Pip said: {shortened(lines)}"
+            f"could not be reached. Run `{remedy}` once while it can be, and try again. "
+            f"Pip said: {shortened(lines)}"
         )
     return CannotBuild(f"The runtime {name} could not be built. Pip's last lines: {shortened(lines)}")
 

@@ -1,9 +1,11 @@
-"""The process that a serving script lives in: run by its text, as `python -c TEXT FD FRAMEWORK PROGRAM MODEL`.
+"""The process that a serving script lives in: run by its text, `python -c TEXT FD FRAMEWORK PROGRAM MODEL`.
 
-Rules: any Python from 3.7 on, and nothing but its standard library and what the runtime holds; it is not
-imported by anything of ours. It loads the model, says so on the socket FD, and answers one request after the
-other until the socket closes. A message is two lengths (big-endian, 32 bits), a JSON header and a body.
+Rules: any Python from 3.7 on, and nothing but its standard library and what the runtime holds; nothing of
+ours imports it. It loads the model, says so on the socket FD, and answers one request after the other until
+the socket closes. A message is two lengths (big-endian, 32 bits), a JSON header and a body.
 """
+
+from __future__ import annotations
 
 import csv
 import importlib
@@ -16,47 +18,60 @@ import struct
 import sys
 import tempfile
 import traceback
+from typing import Any, Callable, Dict  # noqa: UP035 - for Python 3.7
+
+import numpy as np
 
 JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
 LIBSVM = ("text/libsvm", "text/x-libsvm")
 TEXTS = (JSON, CSV)
+FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 PAGE = (
     "<!doctype html>\n<title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
     "<p>The script raised an exception; the instance's log holds it.</p>\n"
 )
+NO_MODEL_FN = (
+    "Please provide a model_fn implementation. See documentation for model_fn at "
+    "https://github.com/aws/sagemaker-python-sdk"
+)
 SIZES = struct.Struct("!II")
+FIRST_WITH_FORMAT = (1, 6)
+"""From this XGBoost on, a file's format is written behind its name."""
+
+Header = Dict[str, Any]  # noqa: UP006 - for Python 3.7
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818 - the name reaches clients, as the word for what happened
     """A content type that cannot be read (415) or written (406)."""
 
-    def __init__(self, status, sentence):
+    def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
 
 
-def main():
+def main() -> int:
+    """Load the model, then answer; returns the exit code."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     framework, program, model_dir = sys.argv[2:5]
     sys.argv = [program]
     try:
-        script = Script(importlib.import_module(program.removesuffix(".py")), framework)
+        name = program[:-3] if program.endswith(".py") else program  # noqa: FURB188 - for Python 3.7
+        script = Script(importlib.import_module(name), framework)
         model = script.load(model_dir)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever a script may raise is said to whoever waits
         traceback.print_exc()
-        send(connection, {"error": "%s: %s" % (type(error).__name__, error)}, b"")
+        send(connection, {"error": f"{type(error).__name__}: {error}"}, b"")
         return 1
     send(connection, {}, b"")
     while True:
         message = receive(connection)
         if message is None:
             return 0
-        header, body = message
-        status, content_type, answer = respond(script, model, header, body)
+        status, content_type, answer = respond(script, model, *message)
         send(connection, {"status": status, "content_type": content_type}, answer)
 
 
-def respond(script, model, header, body):
+def respond(script: Script, model: object, header: Header, body: bytes) -> tuple[int, str, bytes]:
     """Return (status, content type, body)."""
     try:
         content_type = (header.get("content_type") or JSON).split(";")[0].strip()
@@ -64,7 +79,7 @@ def respond(script, model, header, body):
         if not accept or "*/*" in accept:
             accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", JSON)
         content = body.decode("utf-8") if content_type in TEXTS else body
-        return (200,) + written(script.transform(model, content, content_type, accept), accept)
+        wanted, answer = written(script.transform(model, content, content_type, accept), accept)
     except Unsupported as error:
         traceback.print_exc()
         told = {
@@ -73,12 +88,13 @@ def respond(script, model, header, body):
             "stack-trace": traceback.format_exc(),
         }
         return error.status, JSON, json.dumps(told).encode()
-    except Exception:
+    except Exception:  # noqa: BLE001 - a script's defect is an answer
         traceback.print_exc()
         return 500, "text/html", PAGE.encode()
+    return 200, wanted, answer
 
 
-def written(result, accept):
+def written(result: Any, accept: str) -> tuple[str, bytes]:  # noqa: ANN401 - whatever a script returns
     """Return (content type, body) of what a script's last function gave."""
     if hasattr(result, "get_data") and hasattr(result, "mimetype"):
         return result.mimetype, result.get_data()
@@ -92,50 +108,46 @@ def written(result, accept):
 class Script:
     """The functions of a script, with the framework's defaults where it has none."""
 
-    def __init__(self, module, framework):
+    def __init__(self, module: object, framework: str) -> None:
         own = {name: getattr(module, name, None) for name in FUNCTIONS}
         mixed = [name for name in ("input_fn", "predict_fn", "output_fn") if own[name]]
         if own["transform_fn"] and mixed:
-            raise ValueError("Cannot use transform_fn implementation with %s" % ", ".join(mixed))
+            raise ValueError(f"Cannot use transform_fn implementation with {', '.join(mixed)}")
         defaults = XGBOOST if framework == "xgboost" else SKLEARN
         self.functions = {name: own[name] or defaults.get(name) for name in FUNCTIONS}
         self.context = Context()
 
-    def load(self, model_dir):
-        if self.functions["model_fn"] is None:
-            raise NotImplementedError(
-                "Please provide a model_fn implementation. See documentation for model_fn at "
-                "https://github.com/aws/sagemaker-python-sdk"
-            )
+    def load(self, model_dir: str) -> object:
+        """Return what model_fn makes of the model."""
         self.context.system_properties["model_dir"] = model_dir
         return self.call("model_fn", model_dir)
 
-    def transform(self, model, content, content_type, accept):
+    def transform(self, model: object, content: str | bytes, content_type: str, accept: str) -> object:
+        """Return what the script makes of a request."""
         if self.functions["transform_fn"]:
             return self.call("transform_fn", model, content, content_type, accept)
         data = self.call("input_fn", content, content_type)
         prediction = self.call("predict_fn", data, model)
         return self.call("output_fn", prediction, accept)
 
-    def call(self, name, *arguments):
+    def call(self, name: str, *arguments: object) -> object:
         """Call a function, with a context when it takes one argument more."""
         function = self.functions[name]
+        if function is None:
+            raise NotImplementedError(NO_MODEL_FN)
         if takes(function) == len(arguments) + 1:
-            arguments += (self.context,)
+            return function(*arguments, self.context)
         return function(*arguments)
 
 
 class Context:
     """What a function that asks for a context gets."""
 
-    def __init__(self):
-        self.system_properties = {"model_dir": None, "gpu_id": None}
+    def __init__(self) -> None:
+        self.system_properties: dict[str, str | None] = {"model_dir": None, "gpu_id": None}
 
 
-FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
-
-
-def takes(function):
+def takes(function: Callable[..., object]) -> int:
     """Return how many positional arguments a function needs; -1 when that cannot be known."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -145,106 +157,111 @@ def takes(function):
     return sum(1 for one in parameters if one.kind in kinds and one.default is inspect.Parameter.empty)
 
 
-def decode_array(content, content_type):
+def decode_array(content: Any, content_type: str) -> Any:  # noqa: ANN401 - text or bytes; an array of any type
     """Read JSON, CSV or NPY; a CSV of one row or one column becomes one-dimensional."""
-    import numpy
-
     if content_type == NPY:
-        return numpy.load(io.BytesIO(content), allow_pickle=False)
+        return np.load(io.BytesIO(content), allow_pickle=False)
     if content_type == JSON:
-        return numpy.array(json.loads(content))
+        return np.array(json.loads(content))
     if content_type == CSV:
-        return numpy.genfromtxt(io.StringIO(content), delimiter=",")
-    raise Unsupported(415, "Content type %s is not supported by this framework." % content_type)
+        return np.genfromtxt(io.StringIO(content), delimiter=",")
+    raise Unsupported(415, f"Content type {content_type} is not supported by this framework.")
 
 
-def encode_array(prediction, accept):
-    """Write JSON, CSV or NPY; returns (body, content type)."""
-    import numpy
-
+def encode_array(prediction: object, accept: str) -> tuple[str | bytes, str]:
+    """Write JSON, CSV or NPY, whichever is accepted first; returns (body, content type)."""
     for wanted in [part.split(";")[0].strip() for part in accept.split(",")]:
         if wanted == JSON:
             return json.dumps(prediction, default=as_list), wanted
         if wanted == CSV:
             out = io.StringIO()
-            numpy.savetxt(out, numpy.asarray(prediction), delimiter=",", fmt="%s")
+            np.savetxt(out, np.asarray(prediction), delimiter=",", fmt="%s")
             return out.getvalue(), wanted
         if wanted == NPY:
             buffer = io.BytesIO()
-            numpy.save(buffer, numpy.asarray(prediction), allow_pickle=False)
+            np.save(buffer, np.asarray(prediction), allow_pickle=False)
             return buffer.getvalue(), wanted
-    raise Unsupported(406, "Accept type %s is not supported by this framework." % accept)
+    raise Unsupported(406, f"Accept type {accept} is not supported by this framework.")
 
 
-def as_list(value):
+def as_list(value: Any) -> object:  # noqa: ANN401 - whatever a model predicts
+    """Return an array's values, for JSON."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError("%s cannot be written as JSON" % type(value).__name__)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def sklearn_input(content, content_type):
-    import numpy
-
+def sklearn_input(content: str | bytes, content_type: str) -> object:
+    """Return an array; of 32-bit floats when it was text."""
     array = decode_array(content, content_type)
-    return array.astype(numpy.float32) if content_type in TEXTS else array
+    return array.astype(np.float32) if content_type in TEXTS else array
 
 
-def sklearn_predict(data, model):
+def sklearn_predict(data: object, model: Any) -> object:  # noqa: ANN401 - whatever model_fn returned
+    """Return what the model predicts."""
     return model.predict(data)
 
 
-def xgboost_input(content, content_type):
+def xgboost_input(content: Any, content_type: str) -> object:  # noqa: ANN401 - text or bytes
+    """Return a DMatrix."""
     if content_type == CSV:
         return matrix_of_csv(content)
     if content_type in LIBSVM:
         return matrix_of_libsvm(content)
-    raise Unsupported(415, "Content type %s is not supported; give text/csv or text/libsvm." % content_type)
+    raise Unsupported(415, f"Content type {content_type} is not supported; give text/csv or text/libsvm.")
 
 
-def matrix_of_csv(content):
-    import numpy
-    import xgboost
+def matrix_of_csv(content: str) -> object:
+    """Read CSV, or what is like it with another delimiter; an empty cell is missing."""
+    import xgboost  # noqa: PLC0415 - only the runtimes of XGBoost have it
 
     rows = [line for line in content.strip().split("\n") if line]
     delimiter = csv.Sniffer().sniff(rows[0][:512]).delimiter if rows and "," not in rows[0] else ","
-    delimiter = "," if delimiter.isalnum() or delimiter in "+-." else delimiter
+    if delimiter.isalnum() or delimiter in "+-.":
+        delimiter = ","
     values = [[float(cell.strip().strip("\"'") or "nan") for cell in row.split(delimiter)] for row in rows]
-    return xgboost.DMatrix(numpy.array(values))
+    return xgboost.DMatrix(np.array(values))
 
 
-def matrix_of_libsvm(content):
-    import xgboost
+def matrix_of_libsvm(content: bytes) -> object:
+    """Read LIBSVM text, the way XGBoost itself reads a file of it."""
+    import xgboost  # noqa: PLC0415 - only the runtimes of XGBoost have it
 
     with tempfile.NamedTemporaryFile("wb", suffix=".libsvm") as file:
-        file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+        file.write(content)
         file.flush()
         release = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
-        return xgboost.DMatrix(file.name + ("?format=libsvm" if release >= (1, 6) else ""))
+        return xgboost.DMatrix(file.name + ("?format=libsvm" if release >= FIRST_WITH_FORMAT else ""))
 
 
-def xgboost_predict(data, model):
+def xgboost_predict(data: object, model: Any) -> object:  # noqa: ANN401 - whatever model_fn returned
+    """Return what the model predicts, whatever its features are called."""
     return model.predict(data, validate_features=False)
 
 
-SKLEARN = {"input_fn": sklearn_input, "predict_fn": sklearn_predict, "output_fn": encode_array}
-XGBOOST = {"input_fn": xgboost_input, "predict_fn": xgboost_predict, "output_fn": encode_array}
+Defaults = Dict[str, Callable[..., Any]]  # noqa: UP006 - for Python 3.7
+SKLEARN: Defaults = {"input_fn": sklearn_input, "predict_fn": sklearn_predict, "output_fn": encode_array}
+XGBOOST: Defaults = {"input_fn": xgboost_input, "predict_fn": xgboost_predict, "output_fn": encode_array}
 
 
-def send(connection, header, body):
+def send(connection: socket.socket, header: Header, body: bytes) -> None:
+    """Send a message."""
     head = json.dumps(header).encode()
     connection.sendall(SIZES.pack(len(head), len(body)) + head + body)
 
 
-def receive(connection):
+def receive(connection: socket.socket) -> tuple[Header, bytes] | None:
     """Return (header, body); None when nobody asks any more."""
     sizes = exactly(connection, SIZES.size)
     if sizes is None:
         return None
     head_size, body_size = SIZES.unpack(sizes)
-    return json.loads(exactly(connection, head_size)), exactly(connection, body_size)
+    header, body = exactly(connection, head_size), exactly(connection, body_size)
+    return None if header is None or body is None else (json.loads(header), body)
 
 
-def exactly(connection, size):
+def exactly(connection: socket.socket, size: int) -> bytes | None:
+    """Return so many bytes; None when the other end has gone."""
     parts = bytearray()
     while len(parts) < size:
         part = connection.recv(min(size - len(parts), 1 << 20))

@@ -99,7 +99,10 @@ def _install(
 def _advice(lines: Sequence[str]) -> str:
     if not is_offline(lines):
         return ""
-    return "\nThe package index could not be reached: try again once it can be, or put the packages into source_dir."
+    return (
+        "\nThe package index could not be reached: try again once it can be, or put the packages into "
+        "source_dir."
+    )
 
 
 def _is_wanted(line: str) -> bool:

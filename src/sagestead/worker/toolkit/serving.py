@@ -39,7 +39,8 @@ def load(workshop: Workshop) -> ScriptModel:
     program = workshop.spec.environment.get("SAGEMAKER_PROGRAM", "")
     if not program:
         raise ModelRefused(
-            "The model names no program: set SAGEMAKER_PROGRAM in its Environment (with the SDK: entry_point)."
+            "The model names no program: set SAGEMAKER_PROGRAM in its Environment "
+            "(with the SDK: entry_point)."
         )
     code, seen = _code_of(workshop)
     if not (code / program).is_file():
@@ -62,7 +63,7 @@ class ScriptModel:
         self._timeout = _seconds(workshop.spec.environment.get(TIMEOUT))
 
     def start(self) -> None:
-        """Start the script's process and wait until it has loaded the model; raise `ModelRefused` if it cannot."""
+        """Start the script's process and wait until it has loaded the model; raise `ModelRefused` if not."""
         self._end()
         ours, theirs = socket.socketpair()
         variables = {

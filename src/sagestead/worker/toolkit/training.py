@@ -79,7 +79,7 @@ def read_told(workshop: Workshop) -> Told:
 
 
 def unpack_source(run: RunFolder, code: Path) -> None:
-    """Unpack the user's program, if it lies in an archive of its own; raise `ModelRefused` when it cannot be."""
+    """Unpack the user's program, if it lies in an archive; raise `ModelRefused` if it is broken."""
     if run.source.exists():
         shutil.rmtree(code, ignore_errors=True)
         extract(run.source, code, digest=None)
@@ -102,7 +102,7 @@ def script_of(workshop: Workshop, told: Told, program: str, *, is_package: bool)
 
 
 def _follow(workshop: Workshop, script: Script) -> tuple[int, str]:
-    """Run the script to its end, asking it to end when we are; return its exit code and its last error lines."""
+    """Run the script to its end, asking it to end when we are; return exit code and last error lines."""
     process = workshop.start(script.command, script.variables, CODE, stderr=subprocess.PIPE)
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
