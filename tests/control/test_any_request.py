@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.control.operations.service import ROLE, TRUST, Service
+from tests.control.operations.service import IMAGE, ROLE, TRUST, Service
 from tests.control.operations.tuning_request import REQUEST
 from tests.wire.shape_values import fitting
 
@@ -36,6 +36,9 @@ THERE = {
     "EndpointName": "pets",
     "TrainingJobName": "job",
     "HyperParameterTuningJobName": "Search",
+    "ModelPackageGroupName": "Pets",
+    "ModelPackageName": "lone",
+    "ModelPackageArn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/pets/1",
     "RoleName": "Worker",
     "RoleArn": ROLE,
     "ExecutionRoleArn": ROLE,
@@ -62,6 +65,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.model()
     service.config()
     service.endpoint()
+    service.call("CreateModelPackageGroup", ModelPackageGroupName="Pets")
+    for name in ({"ModelPackageGroupName": "Pets"}, {"ModelPackageName": "lone"}):
+        specification = {"Containers": [{"Image": IMAGE}]}
+        service.call("CreateModelPackage", **name, InferenceSpecification=specification)
     service.put("b", "train/data.csv")
     service.call("CreateHyperParameterTuningJob", **REQUEST)
     job = LogStream("123456789012", "us-east-1", "/aws/sagemaker/TrainingJobs", "s")

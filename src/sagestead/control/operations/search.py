@@ -28,7 +28,9 @@ from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.search import Group, Property, Row, Value, first, matches, parse, pinned, value_of
 from sagestead.ports import Listing
 
-BATCH = 200
+BATCH, LARGEST_BATCH = 200, 800
+"""How many resources are read at once: few, since most pages are full soon; more when they are not."""
+
 LOOKED_AT = 100
 MOST_SUGGESTIONS = 100
 
@@ -76,20 +78,14 @@ def search(ctx: Context, request: Json) -> Json:
         base = replace(base, sort_by=order, descending=descending, after=after)
         found = list(islice(_rows(ctx, resource, base, expression, None), limit + 1))
     else:
-        rows = _rows(
-            ctx, resource, replace(base, sort_by="name", descending=False), expression, find(sort_by)
-        )
+        base = replace(base, sort_by="name", descending=False)
+        rows = _rows(ctx, resource, base, expression, find(sort_by))
         found = first(rows, after, limit + 1, descending=descending)
     page = found[:limit]
-    shown: list[Json] = [
-        {resource: {"Model": row.record} if resource == "Model" else row.record} for row in page
-    ]
-    answer: Json = {"Results": shown}
-    return (
-        {**answer, "NextToken": seal((page[-1].value, page[-1].name), question)}
-        if len(found) > limit
-        else answer
-    )
+    answer: Json = {"Results": [_shown(resource, row.record) for row in page]}
+    if len(found) > limit:
+        answer["NextToken"] = seal((page[-1].value, page[-1].name), question)
+    return answer
 
 
 def get_search_suggestions(ctx: Context, request: Json) -> Json:
@@ -148,7 +144,8 @@ def _rows(
                 yield Row(value, found.key.name, record)
         if len(batch) < listing.limit:
             return
-        listing = replace(listing, after=(_place(batch[-1], listing), batch[-1].key.name))
+        after = (_place(batch[-1], listing), batch[-1].key.name)
+        listing = replace(listing, after=after, limit=min(2 * listing.limit, LARGEST_BATCH))
 
 
 def _place(found: Resource, listing: Listing) -> Value:
@@ -158,11 +155,14 @@ def _place(found: Resource, listing: Listing) -> Value:
 
 
 def _record(resource: str, found: Resource) -> Json:
-    answer = SEARCHED[resource].described(found)
-    if found.tags:
-        answer["Tags"] = [{"Key": key, "Value": value} for key, value in found.tags.items()]
-    record: Json = search_schema.fitted(search_schema.record_shape(resource), answer)
-    return record
+    """Return what can be known of a resource; a page shows of it what AWS's record has."""
+    tags = [{"Key": key, "Value": value} for key, value in found.tags.items()]
+    return {**SEARCHED[resource].described(found), "Tags": tags or None}
+
+
+def _shown(resource: str, record: Json) -> Json:
+    fitted = search_schema.fitted(search_schema.record_shape(resource), record)
+    return {resource: {"Model": fitted} if resource == "Model" else fitted}
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -82,10 +82,10 @@ def fitted(shape: Shape, value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 def view_of(record: Json) -> Json:
     """Return a record as filters see it: tags and metrics by their names."""
-    metrics = record.get("FinalMetricDataList", [])
+    metrics = record.get("FinalMetricDataList") or []
     return {
         **record,
-        "Tags": {tag["Key"]: tag["Value"] for tag in record.get("Tags", [])} or None,
+        "Tags": {tag["Key"]: tag["Value"] for tag in record.get("Tags") or []} or None,
         "Metrics": {one["MetricName"]: one["Value"] for one in metrics} or None,
     }
 
