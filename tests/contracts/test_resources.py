@@ -175,6 +175,21 @@ class TestSqlResources:
         found = resources.page(listing(name_prefix="HUNT-", sort_by="name", descending=False))
         assert names(found) == ["Hunt-001-a", "hunt-002-b"]
 
+    def test_versions_are_told_from_names_and_changes_from_creations(
+        self, resources: Resources, clock: Ticking
+    ) -> None:
+        for at, name in enumerate(("pets", "pets/1", "pets/2", "cats")):
+            resources.create(draft(name, 1000.0 + at))
+        clock.now = 2000.0
+        seen = resources.get(draft("pets/1").key)
+        assert seen is not None
+        resources.update(seen, Change(None))
+        assert names(resources.page(listing(is_version=True))) == ["pets/2", "pets/1"]
+        assert names(resources.page(listing(is_version=False))) == ["cats", "pets"]
+        assert names(resources.page(listing(sort_by="modified_at", limit=2))) == ["pets/1", "cats"]
+        after = (1003.0, "cats")
+        assert names(resources.page(listing(sort_by="modified_at", after=after))) == ["pets/2", "pets"]
+
     def test_revision_tells_of_writes_of_others(self, resources: Resources, folder: Path) -> None:
         second = open_database(folder)
         other = SqlResources(second)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -140,17 +141,8 @@ def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
         columns.kind == listing.kind.value,
         columns.account == listing.account,
         columns.region == listing.region,
+        *_names(listing),
     ]
-    if listing.name_contains is not None:
-        found.append(sa.func.instr(columns.folded, listing.name_contains.casefold()) > 0)
-    if listing.named is not None:
-        found.append(columns.folded == listing.named.casefold())
-    if listing.name_prefix is not None:
-        prefix = listing.name_prefix.casefold()
-        found += [columns.folded >= prefix, columns.folded < prefix + _AFTER_EVERY_NAME]
-    if listing.is_version is not None:
-        slash = sa.func.instr(columns.name, "/")
-        found.append(slash > 0 if listing.is_version else slash == 0)
     if listing.status is not None:
         found.append(columns.status == listing.status)
     if listing.created_after is not None:
@@ -168,6 +160,21 @@ def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
         found.append(sort <= value if listing.descending else sort >= value)
         found.append(sa.or_(sort != value, columns.name > name))
     return found
+
+
+def _names(listing: Listing) -> Iterator[sa.ColumnElement[bool]]:
+    columns = resources.c
+    if listing.name_contains is not None:
+        yield sa.func.instr(columns.folded, listing.name_contains.casefold()) > 0
+    if listing.named is not None:
+        yield columns.folded == listing.named.casefold()
+    if listing.name_prefix is not None:
+        prefix = listing.name_prefix.casefold()
+        yield columns.folded >= prefix
+        yield columns.folded < prefix + _AFTER_EVERY_NAME
+    if listing.is_version is not None:
+        slash = sa.func.instr(columns.name, "/")
+        yield slash > 0 if listing.is_version else slash == 0
 
 
 def _values(resource: Resource) -> dict[str, Any]:
