@@ -105,15 +105,15 @@ class Enclosure:
         """Return whom the programs become; None when we are no root, or they could reach nothing then."""
         if os.geteuid() != 0:
             return None
+        own = _FIRST_USER + zlib.crc32(os.fsencode(self._run.path.name)) % _USERS
         if not self._can_mount and not _is_open(self._run.layout.root):
-            print(  # noqa: T201 - the run's log
-                "The program runs as the service's own user: this machine allows no mounts, and another user "
-                f"could not reach {self._run.layout.root}.",
-                flush=True,
-            )
-            return None
-        user = _FIRST_USER + zlib.crc32(os.fsencode(self._run.path.name)) % _USERS
-        return user if _is_mapped(user) else _NOBODY
+            why = f"this machine allows no mounts, and another user could not reach {self._run.layout.root}"
+        elif (user := next(filter(_is_mapped, (own, _NOBODY)), None)) is not None:
+            return user
+        else:
+            why = "there is no other here"
+        print(f"The program runs as the service's own user: {why}.", flush=True)  # noqa: T201 - the run's log
+        return None
 
     def lend(self, folder: Path) -> None:
         """Give a folder outside of `opt-ml` to the programs' user, for a while."""

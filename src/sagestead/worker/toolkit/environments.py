@@ -275,8 +275,11 @@ def choose(runtime: Runtime, found: Mapping[str, Interpreter]) -> Interpreter:
 
 
 def failed(name: str, remedy: str, lines: Sequence[str]) -> CannotBuild:
-    """Return why the installer failed, in one sentence with its last lines."""
-    if is_offline(lines):
+    """Return why the installer failed, in one sentence with its last lines.
+
+    What a runtime holds is in the package index: where none of its releases is found, no index was.
+    """
+    if is_offline(lines) or any("(from versions: none)" in line for line in lines):
         return CannotBuild(
             f"The runtime {name} is not there yet and cannot be built, because the package index "
             f"could not be reached. Run `{remedy}` once while it can be, and try again. "
