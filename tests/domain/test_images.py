@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image, resolved_image
+from sagestead.domain.images import (
+    BuiltInImage,
+    FrameworkImage,
+    built_in_image,
+    framework_image,
+    no_such_image,
+    resolved_image,
+    trains_built_in,
+)
 
 HOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 
@@ -63,3 +71,32 @@ def test_resolved_image_is_stable_and_names_the_same_version_again() -> None:
     assert built_in_image(resolved) == BuiltInImage("xgboost", "1.0-1")
     assert resolved != resolved_image(f"{HOST}/sagemaker-xgboost:1.2-1")
     assert resolved_image("my/own:image").startswith("my/own:image@sha256:")
+
+
+def test_a_framework_image_means_a_runtime_and_a_program_of_the_users() -> None:
+    sklearn = framework_image(f"{HOST}/sagemaker-scikit-learn:1.2-1-cpu-py3")
+    assert sklearn == FrameworkImage("sklearn", "1.2-1")
+    assert sklearn.runtime == "sklearn:1.2-1"
+    assert sklearn.runs_program({})
+    xgboost = framework_image(f"{HOST}/sagemaker-xgboost:1.7-1")
+    assert xgboost == FrameworkImage("xgboost", "1.7-1")
+    assert not xgboost.runs_program({"SAGEMAKER_PROGRAM": ""})
+    assert xgboost.runs_program({"SAGEMAKER_PROGRAM": "train.py"})
+    assert framework_image(resolved_image(f"{HOST}/sagemaker-scikit-learn:1.0-1-cpu-py3")) == FrameworkImage(
+        "sklearn", "1.0-1"
+    )
+
+
+@pytest.mark.parametrize("name", ["xgboost:latest", "sagemaker-scikit-learn:2-1", "sagemaker-scikit-learn"])
+def test_other_images_run_no_program(name: str) -> None:
+    assert framework_image(f"{HOST}/{name}") is None
+    assert "repository sagemaker-scikit-learn with tag 0.20.0, 0.23-1" in no_such_image(f"{HOST}/{name}")
+
+
+def test_a_request_that_names_a_program_trains_no_built_in_algorithm() -> None:
+    algorithm = {"TrainingImage": f"{HOST}/sagemaker-xgboost:1.7-1"}
+    job = {"AlgorithmSpecification": algorithm}
+    assert trains_built_in(job)
+    assert not trains_built_in({**job, "HyperParameters": {"sagemaker_program": '"train.py"'}})
+    assert not trains_built_in({**job, "StaticHyperParameters": {"sagemaker_program": '"train.py"'}})
+    assert not trains_built_in({**job, "Environment": {"SAGEMAKER_PROGRAM": "train.py"}})
