@@ -21,7 +21,8 @@ numpy.savetxt("x.csv", x, delimiter=",")
 channel = session.upload_data("train.csv", bucket, "script")
 common = {"role": role, "source_dir": "code", "framework_version": "1.2-1", "sagemaker_session": session}
 estimator = SKLearn("train.py", instance_type="ml.m5.large", hyperparameters={"depth": 3},
-    dependencies=["extra"], metric_definitions=[{"Name": "accuracy", "Regex": "accuracy=([0-9.]+)"}], **common)
+    dependencies=["extra"], metric_definitions=[{"Name": "accuracy", "Regex": "accuracy=([0-9.]+)"}],
+    **common)
 estimator.fit({"train": channel}, wait=True, logs=True)
 job = estimator.latest_training_job.name
 described = boto3.client("sagemaker").describe_training_job(TrainingJobName=job)
