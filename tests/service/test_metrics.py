@@ -159,3 +159,47 @@ def test_clients_that_speak_the_query_protocol_are_answered(job: Any, environmen
         text = answer.read().decode()
     assert f"<SampleCount>{ROUNDS}.0</SampleCount><Unit>None</Unit>" in text
     assert text.startswith("<GetMetricStatisticsResponse xmlns=")
+
+
+def test_invocations_of_an_endpoint_are_counted(
+    job: Any, client: Callable[..., Any], environment: dict[str, str]
+) -> None:
+    sagemaker, runtime, cloudwatch = client("sagemaker"), client("sagemaker-runtime"), client("cloudwatch")
+    container = {"Image": IMAGE, "ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"]}
+    role = environment["SAGEMAKER_ROLE_ARN"]
+    sagemaker.create_model(ModelName=JOB, ExecutionRoleArn=role, PrimaryContainer=container)
+    variant = {"VariantName": "v", "ModelName": JOB, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=JOB, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=JOB, EndpointConfigName=JOB)
+    deadline = time.monotonic() + LIMIT
+    while sagemaker.describe_endpoint(EndpointName=JOB)["EndpointStatus"] == "Creating":
+        assert time.monotonic() < deadline
+    asked = {
+        "Namespace": "AWS/SageMaker",
+        "Dimensions": [{"Name": "VariantName", "Value": "v"}, {"Name": "EndpointName", "Value": JOB}],
+        "StartTime": datetime.now(UTC) - timedelta(minutes=1),
+        "EndTime": datetime.now(UTC) + timedelta(hours=1),
+        "Period": 3600,
+    }
+    row = b",".join([b"1"] * 17)
+    for _ in range(3):
+        runtime.invoke_endpoint(EndpointName=JOB, ContentType="text/csv", Body=row)
+    with pytest.raises(runtime.exceptions.ModelError):
+        runtime.invoke_endpoint(EndpointName=JOB, ContentType="text/csv", Body=b"not,a,number")
+    while (
+        not (
+            found := cloudwatch.get_metric_statistics(MetricName="Invocations", Statistics=["Sum"], **asked)
+        )["Datapoints"]
+        or sum(one["Sum"] for one in found["Datapoints"]) < 4
+    ):
+        assert time.monotonic() < deadline
+    (errors,) = cloudwatch.get_metric_statistics(
+        MetricName="InvocationModelErrors", Statistics=["Sum", "Average"], **asked
+    )["Datapoints"]
+    assert (errors["Sum"], errors["Average"], errors["Unit"]) == (1.0, 0.25, "None")
+    (latency,) = cloudwatch.get_metric_statistics(
+        MetricName="ModelLatency", Statistics=["Minimum", "Maximum"], Unit="Microseconds", **asked
+    )["Datapoints"]
+    assert 0 < latency["Minimum"] <= latency["Maximum"] < 60e6
+    with pytest.raises(cloudwatch.exceptions.InvalidParameterValueException, match="OverheadLatency of AWS"):
+        cloudwatch.get_metric_statistics(MetricName="OverheadLatency", Statistics=["Sum"], **asked)

@@ -62,6 +62,18 @@ MINIMISED = [
 TRAINING_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 """CloudWatch's namespace of what training jobs print."""
 
+ENDPOINT_NAMESPACE = "AWS/SageMaker"
+"""CloudWatch's namespace of what endpoints are asked."""
+
+ENDPOINT_UNITS = {
+    "Invocations": "None",
+    "InvocationModelErrors": "None",
+    "Invocation4XXErrors": "None",
+    "Invocation5XXErrors": "None",
+    "ModelLatency": "Microseconds",
+}
+"""The metrics of endpoints that are counted, with their units."""
+
 OBJECTIVE_METRIC = "ObjectiveMetric"
 """The name under which a trial of a tuning job repeats its objective."""
 

@@ -27,6 +27,7 @@ from sagestead.service.wiring import build_gate
 from sagestead.serving.inline_host import give_way
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.serving.table import RouteWatcher
+from sagestead.serving.tallies import Bookkeeper, Tallies
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
 from sagestead.worker.contract import InlineModel
@@ -47,8 +48,11 @@ async def serve(settings: Settings, name: str) -> None:
     adapters = open_adapters(settings)
     watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time, open_model)
     certificates = Certificates(settings)
-    watching = asyncio.gather(watcher.run(), certificates.keep())
-    gate = build_gate(settings, adapters, InvocationHandler(watcher), stopping.is_set)
+    tallies = Tallies()
+    books = Bookkeeper(tallies, adapters.metrics, f"{name}/{os.getpid()}/{int(time.time())}", time.time)
+    watching = asyncio.gather(watcher.run(), certificates.keep(), books.run())
+    handler = InvocationHandler(watcher, tallies=tallies)
+    gate = build_gate(settings, adapters, handler, stopping.is_set)
     door = FrontDoor(gate, Limits(connections=connection_limit()))
     await door.start(settings.host, settings.port, reuse_port=True, tls=certificates.context)
     gc.collect()
@@ -60,6 +64,8 @@ async def serve(settings: Settings, name: str) -> None:
     await door.drain(settings.drain_seconds)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+    if books.collect():
+        books.write()
     watcher.leave()
 
 

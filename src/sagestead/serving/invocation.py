@@ -20,6 +20,7 @@ from sagestead.serving.answers import TIMED_OUT, model_error, no_answer_text, no
 from sagestead.serving.asked import Asked, invalid, read_asked
 from sagestead.serving.host import Busy, Host, NoAnswer, Unread
 from sagestead.serving.table import RouteWatcher
+from sagestead.serving.tallies import Tallies
 from sagestead.wire.http import Call, Response
 from sagestead.wire.pending import Answered, Pending
 from sagestead.worker.contract import Answer, Invocation
@@ -39,6 +40,7 @@ class InvocationHandler:
         watcher: knows the routes.
         patience: seconds that a request waits while all instances of its variant are being replaced.
         draw: returns a number in [0, 1) for every choice by chance.
+        tallies: count what is answered.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class InvocationHandler:
         watcher: RouteWatcher,
         patience: float = PATIENCE_SECONDS,
         draw: Callable[[], float] = random.random,
+        tallies: Tallies | None = None,
     ) -> None:
         self._watcher = watcher
         self._patience = patience
         self._draw = draw
+        self._tallies = tallies or Tallies()
         self._waiting = 0
 
     def __call__(self, call: Call) -> Response | Awaitable[Response]:
@@ -98,21 +102,25 @@ class InvocationHandler:
         if not variant.addresses:
             return self._insist(route, variant, invocation)
         host = self._least_busy(variant)
+        began = time.perf_counter()
         try:
             answer = host.begin(invocation)
         except Unread:
             return self._insist(route, variant, invocation, host)
         if isinstance(answer, Answer):
+            self._tallies.note(route, variant, time.perf_counter() - began, answer.status)
             return response(route, variant.name, answer)
 
         def finish(source: asyncio.Future[Answer]) -> Answered:
             self._waiting -= 1
             try:
-                return response(route, variant.name, source.result())
+                answer = source.result()
             except Unread:
                 return self._insist(route, variant, invocation, host)
             except (NoAnswer, TimeoutError) as failure:
-                return no_answer(route, failure)
+                return self._unanswered(route, variant, began, failure)
+            self._tallies.note(route, variant, time.perf_counter() - began, answer.status)
+            return response(route, variant.name, answer)
 
         self._waiting += 1
         return Pending(answer, finish)
@@ -136,19 +144,26 @@ class InvocationHandler:
         self, route: Route, variant: Variant, invocation: Invocation, asked: Host | None = None
     ) -> Response:
         """Ask instance after instance until one begins; last the one that was asked already."""
-        patient_until = time.monotonic() + self._patience
+        began, patient_until = time.perf_counter(), time.monotonic() + self._patience
         self._waiting += 1
         try:
             while (answer := await self._attempt(variant, invocation, asked)) is None:
                 if time.monotonic() >= patient_until:
-                    return no_answer(route, NoAnswer())
+                    raise NoAnswer  # noqa: TRY301 - nobody has begun it, which is the same to the client
                 await asyncio.sleep(RETRY_SECONDS)
                 variant, asked = self._now(route, variant), None
         except (NoAnswer, TimeoutError) as failure:
-            return no_answer(route, failure)
+            return self._unanswered(route, variant, began, failure)
         finally:
             self._waiting -= 1
+        self._tallies.note(route, variant, time.perf_counter() - began, answer.status)
         return response(route, variant.name, answer)
+
+    def _unanswered(
+        self, route: Route, variant: Variant, began: float, failure: NoAnswer | TimeoutError
+    ) -> Response:
+        self._tallies.note(route, variant, time.perf_counter() - began, 0)
+        return no_answer(route, failure)
 
     async def _attempt(self, variant: Variant, invocation: Invocation, last: Host | None) -> Answer | None:
         """Ask the instances, the least busy first, until one begins; None when none did.

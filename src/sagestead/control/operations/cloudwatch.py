@@ -1,4 +1,4 @@
-"""CloudWatch: what training jobs measured.
+"""CloudWatch: what training jobs measured, and what endpoints were asked.
 
 Rule: periods begin where AWS begins them (the start of the range, at whole minutes for periods of minutes), a
 period without measurements has no data point, and a token names the place of a data point, so that a reader
@@ -20,6 +20,7 @@ from typing import Any
 from sagestead.control.context import Context, Operation
 from sagestead.domain.errors import Invalid, NotImplementedHere
 from sagestead.domain.measurements import NO_UNIT, Series, Statistic, by_period, percentile
+from sagestead.domain.metrics import ENDPOINT_NAMESPACE, ENDPOINT_UNITS
 from sagestead.domain.resources import Json
 
 MOST_STATISTICS = 1440
@@ -70,7 +71,7 @@ def get_metric_statistics(ctx: Context, request: Json) -> Json:
     points = [
         {
             "Timestamp": begins / 1000,
-            "Unit": NO_UNIT,
+            "Unit": _unit(request),
             **{word: _value(word, statistics) for word in wanted},
             "ExtendedStatistics": {word: _value(word, statistics) for word in percentiles} or None,
         }
@@ -194,11 +195,25 @@ def _span(request: Json, period: int, code: str) -> Span:
 
 def _measured(ctx: Context, metric: Json, span: Span, unit: str | None) -> dict[int, list[Statistic]]:
     """Return what was measured in each period that has anything."""
-    if unit not in (None, NO_UNIT):
+    own = _unit(metric)
+    if unit not in (None, own):
         return {}
     dimensions = sorted((one["Name"], one["Value"]) for one in metric.get("Dimensions", []))
     series = Series(ctx.account, ctx.region, metric["Namespace"], metric["MetricName"], tuple(dimensions))
     return by_period(ctx.metrics.points(series, span.start, span.end), span.start, span.period)
+
+
+def _unit(metric: Json) -> str:
+    """Return the unit of a metric; of endpoints only those are known that are counted here."""
+    if metric["Namespace"] != ENDPOINT_NAMESPACE:
+        return NO_UNIT
+    unit = ENDPOINT_UNITS.get(metric["MetricName"])
+    if unit is None:
+        raise _unsupported(
+            f"{metric['MetricName'][:100]} of {ENDPOINT_NAMESPACE} is not counted here; "
+            f"ask for {', '.join(ENDPOINT_UNITS)}."
+        )
+    return unit
 
 
 def _check_statistic(word: str, where: str) -> None:
