@@ -69,7 +69,7 @@ def final_metrics(job: Resource, metrics: Metrics) -> list[Json]:
 def _narrow(value: float) -> float:
     """Return the nearest 32-bit float; one that is too large as it is."""
     try:
-        (narrow,) = struct.unpack("f", struct.pack("f", value))
+        (narrow,) = struct.unpack("<f", struct.pack("<f", value))
     except OverflowError:
         return value
     return float(narrow)
