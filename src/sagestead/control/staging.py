@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sagestead.control.markers import write_marker
+from sagestead.control.processing_staging import stage_processing
 from sagestead.control.source_objects import SourceObjects, link
 from sagestead.control.training_staging import OPT_ML, stage_training
 from sagestead.domain.resources import Resource
 from sagestead.domain.transform import TransformObject, TransformTask
 from sagestead.planning.inputs import BadInput, Input, shared_out, split_uri
 from sagestead.planning.programs import source_of, source_of_training
-from sagestead.planning.steps import Staged, StageInstance, StageTraining, StageTransform
+from sagestead.planning.steps import Staged, StageInstance, StageProcessing, StageTraining, StageTransform
 from sagestead.ports import Clock, Engine, Objects
 
 __all__ = ["ARCHIVE", "MARKER", "OPT_ML", "Staging"]
@@ -55,15 +56,16 @@ class Staging:
 
     def training(self, job: Resource, step: StageTraining) -> None:
         """Stage every host of a training job."""
-        folders = [self._engine.folder(run_id) for run_id in step.run_ids]
-        error = None
-        try:
+
+        def stage(folders: Sequence[Path]) -> None:
             stage_training(job, folders, self._sources)
             self._source(job, source_of_training(job.spec), folders)
-        except BadInput as refusal:
-            error = f"ClientError: {refusal}"
-        for folder in reversed(folders):  # what the first one says counts for all
-            write_marker(folder / MARKER, Staged(self._clock(), error=error).to_json())
+
+        self._hosts(step.run_ids, stage)
+
+    def processing(self, job: Resource, step: StageProcessing) -> None:
+        """Stage every host of a processing job."""
+        self._hosts(step.run_ids, lambda folders: stage_processing(job, folders, self._sources))
 
     def transform(self, job: Resource, step: StageTransform) -> None:
         """Stage a transform job: every instance gets its share of the objects, its task and the model."""
@@ -82,6 +84,17 @@ class Staging:
         for folder, share in zip(folders, shares, strict=True):
             staged = Staged(self._clock(), digest, len(share), error)
             write_marker(folder / MARKER, staged.to_json())
+
+    def _hosts(self, run_ids: Sequence[str], stage: Callable[[Sequence[Path]], None]) -> None:
+        """Stage the hosts of a job, and leave word of it with each."""
+        folders = [self._engine.folder(run_id) for run_id in run_ids]
+        error = None
+        try:
+            stage(folders)
+        except BadInput as refusal:
+            error = f"ClientError: {refusal}"
+        for folder in reversed(folders):  # what the first one says counts for all
+            write_marker(folder / MARKER, Staged(self._clock(), error=error).to_json())
 
     def _share(self, account: str, step: StageInstance, uri: str, name: str, pinned: str | None) -> str:
         """Link the generation's copy of an object into the instance's folder as `name`; return its digest."""

@@ -1,4 +1,4 @@
-"""The life of a job as data: TrainingJobStatus and TransformJobStatus.
+"""The life of a job as data: TrainingJobStatus, TransformJobStatus, ProcessingJobStatus.
 
 Rule: a status never goes backwards.
 """

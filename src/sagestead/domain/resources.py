@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ENDPOINT = "endpoint"
     TRAINING_JOB = "training-job"
     TRANSFORM_JOB = "transform-job"
+    PROCESSING_JOB = "processing-job"
     TUNING_JOB = "hyper-parameter-tuning-job"
     MODEL_PACKAGE_GROUP = "model-package-group"
     MODEL_PACKAGE = "model-package"

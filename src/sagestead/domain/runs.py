@@ -16,12 +16,13 @@ The folder (made by the engine, filled by control before the start, read by cont
     meeting            where the hosts of a training job find each other (worker/meeting.py)
     pipes/             what is fed into the FIFOs of Pipe channels (worker/pipes.py)
     stop.json          {"deadline": seconds}, when it was asked to end: killed then
+    packages/          what programs of the user's install for themselves (worker/toolkit/workshop.py)
     prepared/          what front doors map, once a `prepare` run has written it whole
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
     interrupted        there when it ended because the service did
-    staged.json, collected.json, checkpoints.json, outputs.json, instance, log.carried, data-log.carried
+    staged.json, collected.json, checkpoints.json, stored.json, outputs.json, instance, log.carried, data-log.carried
                        control's own notes (control/staging.py, artifacts.py, log_agent.py)
 """
 
@@ -34,7 +35,7 @@ from typing import Any, Literal
 from sagestead.domain.resources import Key, Kind
 from sagestead.domain.routes import INLINE
 
-Role = Literal["serve", "prepare", "train", "transform"]
+Role = Literal["serve", "prepare", "train", "transform", "process"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class RunSpec:
             empty then. None: the algorithm that `entry` names is run.
         command: what is run in the runtime, when the request says it word by word.
         isolated: the program reaches no network.
+        start: of which start of its owner it is, where several runs must be of the same.
     """
 
     owner: str
@@ -66,6 +68,7 @@ class RunSpec:
     runtime: str | None = None
     command: tuple[str, ...] | None = None
     isolated: bool = False
+    start: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the form stored in spec.json."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sagestead.domain import processing
 from sagestead.domain.instances import threads
 from sagestead.domain.job_status import TERMINAL
-from sagestead.domain.resources import Key, Kind, Resource
+from sagestead.domain.resources import Json, Key, Kind, Resource
 from sagestead.planning.trials import FACTS
 
 PER_CORE = 2
@@ -21,7 +22,7 @@ _MAY_WAIT = "InProgress"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training or transform job under way.
+    """A training, transform or processing job under way.
 
     Attributes:
         key: which one.
@@ -41,14 +42,16 @@ class Job:
 def job_of(resource: Resource, cores: int) -> Job | None:
     """Return what a resource takes, or waits to take; None when that is nothing. Never raises."""
     if resource.key.kind is Kind.TRAINING_JOB:
-        wanted, waits = "ResourceConfig", resource.detail.get("SecondaryStatus", "Starting") == "Starting"
+        waits = resource.detail.get("SecondaryStatus", "Starting") == "Starting"
     elif resource.key.kind is Kind.TRANSFORM_JOB:
-        wanted, waits = "TransformResources", "_has_place" not in resource.detail
+        waits = "_has_place" not in resource.detail
+    elif resource.key.kind is Kind.PROCESSING_JOB:
+        waits = "_phase" not in resource.detail
     else:
         return None
     if resource.status in TERMINAL or (waits and resource.status != _MAY_WAIT):
         return None
-    hosts = resource.spec.get(wanted, {}).get("InstanceCount", 1)
+    hosts = _cluster_of(resource).get("InstanceCount", 1)
     threads = hosts * threads_of(resource, cores)
     return Job(resource.key, resource.created_at, threads, not waits, hosts)
 
@@ -57,13 +60,22 @@ def threads_of(job: Resource, cores: int) -> int:
     """Return how many threads each instance of a job can use; trials of a tuning job share the cores.
 
     Trials side by side with all cores each would hinder each other; with a share each they do not. The hosts
-    of a training job share them, too.
+    of a training or processing job share them, too.
     """
-    config = job.spec.get("ResourceConfig") or job.spec.get("TransformResources") or {}
+    config = _cluster_of(job)
     beside: int = job.detail.get(FACTS, {}).get("Beside", 1)
-    if job.key.kind is Kind.TRAINING_JOB:
+    if job.key.kind is not Kind.TRANSFORM_JOB:
         beside *= config.get("InstanceCount", 1)
     return threads(config.get("InstanceType", ""), max(1, cores // beside))
+
+
+def _cluster_of(job: Resource) -> Json:
+    """Return the InstanceType and InstanceCount that a job asks for."""
+    if job.key.kind is Kind.PROCESSING_JOB:
+        return processing.cluster_of(job.spec)
+    wanted = "TransformResources" if job.key.kind is Kind.TRANSFORM_JOB else "ResourceConfig"
+    config: Json = job.spec.get(wanted, {})
+    return config
 
 
 def placed(jobs: Iterable[Job], cores: int) -> frozenset[Key]:

@@ -44,6 +44,13 @@ class StageTransform:
 
 
 @dataclass(frozen=True, slots=True)
+class StageProcessing:
+    """The `/opt/ml` tree of every host of a processing job is as it is at the start."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CollectTraining:
     """What the hosts of a training job made is in S3."""
 
@@ -53,6 +60,21 @@ class CollectTraining:
 @dataclass(frozen=True, slots=True)
 class CollectTransform:
     """The finished outputs of a transform job are in S3."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectProcessing:
+    """The outputs of a processing job are in S3: all of them, or those that are stored continuously."""
+
+    run_ids: tuple[str, ...]
+    only_continuous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOutputs:
+    """The Continuous outputs of a processing job's hosts are in S3 as they are now."""
 
     run_ids: tuple[str, ...]
 
@@ -153,7 +175,9 @@ class DeployPackage:
 Packaging = ClaimRule | DeployPackage
 """Steps of the deployment of model packages."""
 
-Errand = StageInstance | StageTraining | StageTransform | CollectTraining | CollectTransform | SyncCheckpoints
+Staging = StageInstance | StageTraining | StageTransform | StageProcessing
+Collecting = CollectTraining | CollectTransform | CollectProcessing
+Errand = Staging | Collecting | SyncCheckpoints | SyncOutputs
 """Steps that may move gigabytes: carried out beside everything else."""
 
 Step = (

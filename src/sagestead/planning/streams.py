@@ -15,6 +15,9 @@ def stream_of(owner: Resource, run_id: str, instance: str) -> LogStream:
     key, epoch = owner.key, int(owner.created_at)
     if key.kind is Kind.TRAINING_JOB:
         return training_stream(owner, host_of(run_id))
+    if key.kind is Kind.PROCESSING_JOB:
+        stream = f"{key.name}/{host_of(run_id)}-{epoch}"
+        return LogStream(key.account, key.region, "/aws/sagemaker/ProcessingJobs", stream)
     if key.kind is Kind.TRANSFORM_JOB:
         group, stream = "/aws/sagemaker/TransformJobs", f"{key.name}/{instance}-{epoch}"
     else:

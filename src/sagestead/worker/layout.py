@@ -37,6 +37,11 @@ class Layout:
         return self.root / "output" / "failure"
 
     @property
+    def message(self) -> Path:
+        """What a processing job says at its end: ExitMessage."""
+        return self.root / "output" / "message"
+
+    @property
     def checkpoints(self) -> Path:
         """Default place of checkpoints."""
         return self.root / "checkpoints"

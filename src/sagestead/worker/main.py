@@ -27,12 +27,13 @@ from sagestead.worker.contract import Load, Model, ModelRefused, Prepare, Train
 from sagestead.worker.pipes import feed
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
-from sagestead.worker.toolkit import serving, training
+from sagestead.worker.toolkit import processing, serving, training
 from sagestead.worker.toolkit.environments import CannotBuild
 from sagestead.worker.toolkit.workshop import Workshop, leave
 from sagestead.worker.transform import transform
 
 TERMINATED = 128 + signal.SIGTERM
+_JOBS = frozenset({"train", "process"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def work(task: Work) -> int:
         "prepare": _prepare,
         "train": _train,
         "transform": _transform,
+        "process": _process,
     }
     try:
         code = roles[task.spec.role](task)
@@ -150,6 +152,11 @@ def _train(task: Work) -> int:
     return code
 
 
+def _process(task: Work) -> int:
+    signal.signal(signal.SIGTERM, leave)
+    return processing.process(task.workshop())
+
+
 def _transform(task: Work) -> int:
     value = read_json(task.run.transform_task)
     if value is None:
@@ -230,7 +237,7 @@ def _entry(name: str) -> object:
 
 def _paragraph(spec: RunSpec, error: BaseException) -> str:
     cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if spec.role == "train":
+    if spec.role in _JOBS:
         return f"AlgorithmError: {cause}"
     return f"The model could not be loaded or run: {cause}"
 
@@ -238,9 +245,7 @@ def _paragraph(spec: RunSpec, error: BaseException) -> str:
 def _because(spec: RunSpec, refused: ModelRefused) -> str:
     """Return a refusal as FailureReason has it: a job's client can mend that its runtime cannot be had."""
     return (
-        f"ClientError: {refused}"
-        if spec.role == "train" and isinstance(refused, CannotBuild)
-        else str(refused)
+        f"ClientError: {refused}" if spec.role in _JOBS and isinstance(refused, CannotBuild) else str(refused)
     )
 
 

@@ -54,6 +54,11 @@ class RunFolder:
         return self.path.parent.parent / "runtimes"
 
     @property
+    def packages(self) -> Path:
+        """The environment that programs of the user's may install into, when they have one for themselves."""
+        return self.path / "packages"
+
+    @property
     def transform_task(self) -> Path:
         """A TransformTask."""
         return self.path / "transform.json"

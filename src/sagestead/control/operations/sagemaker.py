@@ -10,6 +10,7 @@ from sagestead.control.operations import (
     model_packages,
     models,
     monitoring,
+    processing_jobs,
     search,
     tags,
     training_jobs,
@@ -25,6 +26,7 @@ OPERATIONS: dict[str, Operation] = {
     **endpoints.OPERATIONS,
     **training_jobs.OPERATIONS,
     **transform_jobs.OPERATIONS,
+    **processing_jobs.OPERATIONS,
     **tuning_jobs.OPERATIONS,
     **search.OPERATIONS,
     **tags.OPERATIONS,
@@ -35,5 +37,6 @@ HOLDS: dict[str, Hold] = {
     **endpoints.HOLDS,
     **training_jobs.HOLDS,
     **transform_jobs.HOLDS,
+    **processing_jobs.HOLDS,
     **tuning_jobs.HOLDS,
 }

@@ -20,6 +20,7 @@ _TAGGED = frozenset(
         Kind.ENDPOINT,
         Kind.TRAINING_JOB,
         Kind.TRANSFORM_JOB,
+        Kind.PROCESSING_JOB,
         Kind.TUNING_JOB,
         Kind.MODEL_PACKAGE_GROUP,
         Kind.MODEL_PACKAGE,

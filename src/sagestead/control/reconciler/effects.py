@@ -14,6 +14,7 @@ from sagestead.control import artifacts, staging
 from sagestead.control.artifacts import Artifacts
 from sagestead.control.log_agent import LogAgent
 from sagestead.control.markers import write_marker
+from sagestead.control.processing_outputs import ProcessingOutputs
 from sagestead.control.reconciler.deployments import Deployments
 from sagestead.control.reconciler.errands import Errand, Errands
 from sagestead.control.reconciler.trials import Trials
@@ -33,6 +34,7 @@ class Effects:
     routes: Routes
     staging: Staging
     artifacts: Artifacts
+    outputs: ProcessingOutputs
     agent: LogAgent
     errands: Errands
     trials: Trials
@@ -61,6 +63,12 @@ class Effects:
         failed = self._staging_failed(step.run_ids)
         self.errands.send(Errand("Staging the input data", job.key, step.run_ids, work, failed))
 
+    def stage_processing(self, job: Resource, step: steps.StageProcessing) -> None:
+        """Send for the inputs."""
+        work = _later(self.staging.processing, job, step)
+        failed = self._staging_failed(step.run_ids)
+        self.errands.send(Errand("Staging the inputs", job.key, step.run_ids, work, failed))
+
     def collect_training(self, job: Resource, step: steps.CollectTraining) -> None:
         """Send the artifacts off."""
         work = _later(self.artifacts.training, job, step)
@@ -72,6 +80,17 @@ class Effects:
         work = _later(self.artifacts.transform, job, self.engine.runs(job.arn), step)
         failed = self._collecting_failed(step.run_ids[0])
         self.errands.send(Errand("Storing the output", job.key, step.run_ids, work, failed))
+
+    def collect_processing(self, job: Resource, step: steps.CollectProcessing) -> None:
+        """Send the outputs off."""
+        work = _later(self.outputs.collect, job, step)
+        failed = self._collecting_failed(step.run_ids[0])
+        self.errands.send(Errand("Storing the outputs", job.key, step.run_ids, work, failed))
+
+    def sync_outputs(self, job: Resource, step: steps.SyncOutputs) -> None:
+        """Send off what there is; what is missed now is stored later, at the latest at the end."""
+        work = _later(self.outputs.sync, job, step)
+        self.errands.send(Errand("Storing outputs", job.key, step.run_ids, work, lambda _reason: None))
 
     def sync_checkpoints(self, job: Resource, step: steps.SyncCheckpoints) -> None:
         """Send the checkpoints off; those of the end are stored, or missed, with the artifacts."""
@@ -155,6 +174,9 @@ _BY_STEP: Mapping[type, Callable[[Effects, Resource, Any], None]] = MappingProxy
         steps.StageInstance: Effects.stage_instance,
         steps.StageTraining: Effects.stage_training,
         steps.StageTransform: Effects.stage_transform,
+        steps.StageProcessing: Effects.stage_processing,
+        steps.CollectProcessing: Effects.collect_processing,
+        steps.SyncOutputs: Effects.sync_outputs,
         steps.CollectTraining: Effects.collect_training,
         steps.CollectTransform: Effects.collect_transform,
         steps.SyncCheckpoints: Effects.sync_checkpoints,

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from sagestead.control.artifacts import Artifacts
 from sagestead.control.log_agent import LogAgent
+from sagestead.control.processing_outputs import ProcessingOutputs
 from sagestead.control.reconciler.deployments import ActFor, Deployments
 from sagestead.control.reconciler.effects import Effects
 from sagestead.control.reconciler.errands import TRIES, Errands, surrendered
@@ -29,6 +30,7 @@ from sagestead.domain.resources import Key, Kind, Resource
 from sagestead.domain.runs import RunState, owner_of
 from sagestead.planning import deployment as deployment_planning
 from sagestead.planning import endpoint as endpoint_planning
+from sagestead.planning import processing as processing_planning
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
 from sagestead.planning import tuning as tuning_planning
@@ -55,6 +57,7 @@ _MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
     Kind.TRAINING_JOB: job_status.may_follow,
     Kind.TRANSFORM_JOB: job_status.may_follow,
+    Kind.PROCESSING_JOB: job_status.may_follow,
     Kind.TUNING_JOB: job_status.may_follow,
     Kind.MODEL_PACKAGE: str.__eq__,
 }
@@ -110,6 +113,7 @@ class Reconciler:
             routes,
             staging,
             artifacts,
+            ProcessingOutputs(engine, objects, clock),
             self._agent,
             self._errands,
             self._trials,
@@ -295,6 +299,8 @@ class Reconciler:
             return endpoint_planning.plan(resource, self._observer.endpoint(resource, runs, now), now)
         if resource.key.kind is Kind.TRAINING_JOB:
             return training_planning.plan(resource, self._observer.training(resource, runs), now)
+        if resource.key.kind is Kind.PROCESSING_JOB:
+            return processing_planning.plan(resource, self._observer.processing(resource, runs), now)
         if resource.key.kind is Kind.TUNING_JOB:
             return tuning_planning.plan(resource, self._trials.observe(resource), now)
         if resource.key.kind is Kind.MODEL_PACKAGE:
@@ -346,6 +352,8 @@ class Reconciler:
             return endpoint_planning.give_up(resource, reason, self._programs)
         if resource.key.kind is Kind.TRAINING_JOB:
             return training_planning.give_up(resource, reason, now)
+        if resource.key.kind is Kind.PROCESSING_JOB:
+            return processing_planning.give_up(resource, reason, now)
         if resource.key.kind is Kind.TUNING_JOB:
             return tuning_planning.give_up(resource, reason, now)
         if resource.key.kind is Kind.MODEL_PACKAGE:

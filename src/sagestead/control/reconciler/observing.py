@@ -22,6 +22,7 @@ from sagestead.domain.job_status import TERMINAL
 from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunState
 from sagestead.planning import endpoint as endpoint_planning
+from sagestead.planning import processing as processing_planning
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
 from sagestead.planning.backoff import ENDED
@@ -102,6 +103,23 @@ class Observer:
             cores=self.cores,
         )
 
+    def processing(self, job: Resource, runs: dict[str, RunState]) -> processing_planning.Observed:
+        """Return what can be seen around a processing job."""
+        run_ids = run_ids_of(job)
+        is_over = job.status in TERMINAL
+        folder = None if is_over else self.engine.folder(run_ids[0])
+        ended = [run for run in runs.values() if run.phase in ENDED and not is_over]
+        return processing_planning.Observed(
+            runs=runs,
+            staged=read_marker(folder / staging.MARKER, Staged.from_json) if folder else None,
+            collected=read_marker(folder / artifacts.MARKER, Collected.from_json) if folder else None,
+            busy=bool(self.errands.busy(run_ids)),
+            messages={run.run_id: self._message(run.run_id) for run in ended},
+            lines=self._lines(job, ended),
+            has_place=self.turns.has_place(job.key),
+            threads=self.turns.share(job.key),
+        )
+
     def transform(self, job: Resource, runs: dict[str, RunState]) -> transform_planning.Observed:
         """Return what can be seen around a transform job."""
         run_ids = transform_planning.run_ids_of(job)
@@ -123,6 +141,9 @@ class Observer:
 
     def _failure(self, run_id: str) -> str | None:
         return _text(Layout(self.engine.folder(run_id) / OPT_ML).failure)
+
+    def _message(self, run_id: str) -> str | None:
+        return _text(Layout(self.engine.folder(run_id) / OPT_ML).message)
 
     def _staged(self, run_ids: Iterable[str]) -> dict[str, Staged]:
         found = {

@@ -20,12 +20,14 @@ from typing import Any, NoReturn
 
 from sagestead.domain.runs import RunSpec
 from sagestead.worker.run_folder import RunFolder
-from sagestead.worker.toolkit import layers
+from sagestead.worker.toolkit import layers, packages
 from sagestead.worker.toolkit.enclosure import Enclosure, Program
 from sagestead.worker.toolkit.environments import Environment, Environments
 
 TERMINATED = 128 + signal.SIGTERM
 _SUBREAPER = 36
+_OWN = frozenset({"PATH", "LANG", "TMPDIR", "PYENV_ROOT"})
+"""Variables of an installer that stay the container's."""
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Workshop:
         environment: its runtime, with the user's packages once `install` was called.
         enclosure: where its programs live.
         environments: where runtimes are.
+        writes: folders outside of /opt/ml that its programs write.
     """
 
     run: RunFolder
@@ -45,6 +48,7 @@ class Workshop:
     environment: Environment
     enclosure: Enclosure
     environments: Environments
+    writes: tuple[Path, ...] = ()
 
     @classmethod
     def open(
@@ -73,6 +77,19 @@ class Workshop:
         """
         self.environment = layers.provide(self.environments, self.environment, self.enclosure, code, seen)
 
+    def unlock(self) -> dict[str, str]:
+        """Give the run's programs an environment that they may install into; it goes with the run.
+
+        Returns the variables by which `pip` finds its index as the service's user has it configured.
+        """
+        self.environment = packages.own(self.environments, self.environment, self.run.packages)
+        self.enclosure.lend(self.run.packages)
+        self.writes = (self.run.packages,)
+        if self.spec.isolated:
+            return {}
+        settings = self.environments.settings(self.environment)
+        return {name: value for name, value in settings.items() if name not in _OWN}
+
     def start(
         self,
         command: Sequence[str],
@@ -97,7 +114,8 @@ class Workshop:
             **variables,
         }
         environment["PATH"] = f"{self.environment.programs}:{environment['PATH']}"
-        program = Program(command, environment, folder, self.environment.needs)
+        needs = [path for path in self.environment.needs if path not in self.writes]
+        program = Program(command, environment, folder, needs, self.writes)
         return self.enclosure.start(program, **options)
 
     def sweep(self) -> None:
