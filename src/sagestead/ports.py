@@ -60,7 +60,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a write sets; None leaves a field as it is (`due_at` is always set)."""
+    """What a write sets; None leaves a field as it is (`due_at` is always set).
+
+    `durable` False: what is written can be found out again, so power loss may undo it.
+    """
 
     due_at: float | None
     spec: Json | None = None
@@ -69,13 +72,14 @@ class Change:
     tags: dict[str, str] | None = None
     new_generation: bool = False
     touch: bool = True
+    durable: bool = True
 
 
 class Resources(Protocol):
     """Every resource of every kind.
 
-    Law: an acknowledged write survives power loss. `update` and `delete` name the resource as it was read
-    and raise `Stale` when anyone wrote it since (or when a lease is held and `seen.lease` is not its token);
+    Law: an acknowledged write survives power loss, unless its `Change` may be undone. `update` and `delete`
+    name the resource as it was read and raise `Stale` when anyone wrote it since (or when a lease is held and `seen.lease` is not its token);
     of two writers one wins. `page` with keyset tokens never repeats or skips a row that existed throughout.
     """
 
@@ -111,6 +115,17 @@ class Resources(Protocol):
 
         Leases, log lines and mere signs of life do not count.
         """
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return when any process has changed something, or after so many seconds; sooner does no harm.
+
+        For one thread of a process.
+        """
+        ...
+
+    def wake(self) -> None:
+        """Have this process's `wait` return soon, if something waits."""
         ...
 
 

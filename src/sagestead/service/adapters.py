@@ -35,14 +35,18 @@ class Adapters:
     objects: FolderObjects
 
 
-def open_adapters(settings: Settings) -> Adapters:
+def open_adapters(settings: Settings, listener: str | None = None) -> Adapters:
     """Open the store and the object store of the data folder.
+
+    Args:
+        settings: say where it is.
+        listener: the name of this process, if it waits for the writes of others.
 
     Raises:
         Unusable: a file there is not ours, is damaged, or cannot be written.
     """
     try:
-        return _open(settings)
+        return _open(settings, listener)
     except (UnknownSchema, DBAPIError, sqlite3.Error, OSError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise Unusable(
@@ -51,8 +55,8 @@ def open_adapters(settings: Settings) -> Adapters:
         ) from error
 
 
-def _open(settings: Settings) -> Adapters:
-    database = open_database(settings.folder.root)
+def _open(settings: Settings, listener: str | None) -> Adapters:
+    database = open_database(settings.folder.root, listener)
     return Adapters(
         database=database,
         resources=SqlResources(database),

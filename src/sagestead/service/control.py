@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from types import FrameType
 
 from sagestead.control.accounts import open_account
 from sagestead.control.reconciler.loop import Reconciler
@@ -40,14 +41,20 @@ def main() -> None:
     settings = Settings.from_json(sys.argv[1])
     start_logging("control", settings.folder.log)
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())  # also while the folder is being prepared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lifeline.watch(lambda: os._exit(1))
     try:
-        adapters = open_adapters(settings)
+        adapters = open_adapters(settings, "control")
     except Unusable as reason:
         _say(f"cannot {reason}")
         return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        adapters.database.wake()
+
+    signal.signal(signal.SIGTERM, stop)
     if sys.stdin.readline() == "prepare\n":
         _prepare(settings, adapters)
     _say("prepared")

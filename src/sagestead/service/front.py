@@ -45,7 +45,7 @@ async def serve(settings: Settings, name: str) -> None:
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     lifeline.watch(lambda: os._exit(1))
-    adapters = open_adapters(settings)
+    adapters = open_adapters(settings, name)
     watcher = RouteWatcher(adapters.routes, adapters.resources, name, time.time, open_model)
     certificates = Certificates(settings)
     tallies = Tallies()

@@ -25,10 +25,6 @@ from sagestead.serving.inline_host import InlineHost, Threads
 from sagestead.serving.worker_host import WorkerHost
 from sagestead.worker.contract import Answer, InlineModel, Invocation, ModelRefused, Open
 
-IDLE_POLL_SECONDS = 0.05
-LIVELY_POLL_SECONDS = 0.002
-LIVELY_SECONDS = 0.5
-"""For how long, once anything was written, the store is looked at more often: more is about to be written."""
 ACKNOWLEDGE_SECONDS = 0.8
 PAUSE_AFTER_FAILURE = 0.5
 OPENING_SECONDS = 0.02
@@ -68,7 +64,6 @@ class RouteWatcher:
         self._hosts: dict[str, Host] = {}
         self._unopened: deque[InlineHost] = deque()
         self._seen: int | None = None
-        self._lively_until = 0.0
         self._acknowledged: tuple[int, float] | None = None
         self._loaded = asyncio.Event()
 
@@ -82,6 +77,7 @@ class RouteWatcher:
                 await asyncio.shield(following)
             finally:
                 stopping.set()
+                self._resources.wake()
                 await asyncio.wait([following])
                 self._threads.close()
 
@@ -114,19 +110,17 @@ class RouteWatcher:
     # -- on the thread
 
     def _follow(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
-        pause = 0.0
-        while not stopping.wait(pause):
+        while not stopping.is_set():
             try:
-                pause = self._look(loop, stopping)
+                self._resources.wait(self._look(loop, stopping))
             except Exception:  # noqa: BLE001 - the front door serves on, whatever the store's trouble; logged
                 _LOG.exception("the routes could not be read; the last ones stay in force")
-                pause = PAUSE_AFTER_FAILURE
+                stopping.wait(PAUSE_AFTER_FAILURE)
 
     def _look(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> float:
         """Take over what is new; returns the seconds until the next look."""
         seen = self._resources.revision()
         if seen != self._seen:
-            self._lively_until = time.monotonic() + LIVELY_SECONDS
             self._take_over(loop, stopping)
             self._seen = seen
         now = self._clock()
@@ -137,7 +131,7 @@ class RouteWatcher:
         if self._unopened:
             self._open_some()
             return 0.0
-        return LIVELY_POLL_SECONDS if time.monotonic() < self._lively_until else IDLE_POLL_SECONDS
+        return ACKNOWLEDGE_SECONDS
 
     def _take_over(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
         changes = self._routes.changes(self._revision)

@@ -1,7 +1,8 @@
 """One SQLite file that several processes and threads read and write at once.
 
 Rule: a durable write is on the disk before it is acknowledged (WAL, `synchronous=FULL`); every write takes
-the write lock when it begins, so that it never fails half-way; nobody but the owner may read the file.
+the write lock when it begins, so that it never fails half-way; nobody but the owner may read the file. Who
+waits for the writes of others hears a bell after each (`bell.py`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from sagestead.store.bell import Bell
 from sagestead.store.tables import HEAD, counters
 
 BUSY_SECONDS = 10.0
 """How long a write waits for the writes of other processes."""
+
+LOOK_SECONDS = 0.02
+"""How often to look whether anybody has written, where no bell is heard."""
 
 
 class UnknownSchema(Exception):  # noqa: N818 - says what the file is, the program is fine
@@ -27,10 +33,12 @@ class UnknownSchema(Exception):  # noqa: N818 - says what the file is, the progr
 
 
 class Database:
-    """An open `store.db` whose schema is current."""
+    """An open `store.db` whose schema is current. `listener`: this process's name, if it waits for others."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listener: str | None = None) -> None:
         self._engine = _engine(path)
+        self._bell = Bell(path.with_name("bells"))
+        self._ear = None if listener is None else self._bell.listen(listener)
         self._writing = threading.Lock()
         self._watching = threading.Lock()
         self._watch = sqlite3.connect(
@@ -57,6 +65,20 @@ class Database:
             yield connection
             if announce:
                 count(connection, "revision")
+        if announce:
+            self._bell.ring()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an announced write of any process, at most so long; for one thread at a time."""
+        if self._ear is not None:
+            self._ear.wait(seconds)
+        else:
+            time.sleep(max(0.0, min(seconds, LOOK_SECONDS)))
+
+    def wake(self) -> None:
+        """Have whoever waits return soon; may be called from a signal handler."""
+        if self._ear is not None:
+            self._ear.wake()
 
     def revision(self) -> int:
         """Return a number that grows with every announced write of any process (microseconds)."""
@@ -71,10 +93,12 @@ class Database:
         """Close every connection; the database must not be used afterwards."""
         self._engine.dispose()
         self._watch.close()
+        if self._ear is not None:
+            self._ear.close()
 
 
-def open_database(folder: Path) -> Database:
-    """Open `store.db` in a folder, making or migrating it if need be.
+def open_database(folder: Path, listener: str | None = None) -> Database:
+    """Open `store.db` in a folder, making or migrating it if need be; `listener`: see `Database`.
 
     Raises:
         UnknownSchema: a newer version of this program wrote it.
@@ -88,7 +112,7 @@ def open_database(folder: Path) -> Database:
         os.close(descriptor)
     if _schema(path) != HEAD:
         _migrate(path)
-    return Database(path)
+    return Database(path, listener)
 
 
 def count(connection: sa.Connection, name: str) -> int:

@@ -84,7 +84,7 @@ class SqlResources:
         if change.new_generation:
             set_now["generation"] = seen.generation + 1
         now = replace(seen, version=seen.version + 1, due_at=change.due_at, lease=None, **set_now)
-        with self._database.write() as connection:
+        with self._database.write(durable=change.durable) as connection:
             statement = sa.update(resources).where(*_unchanged(seen))
             if connection.execute(statement.values(_values(now) | {"leased_until": None})).rowcount != 1:
                 raise Stale(seen.arn)
@@ -103,7 +103,7 @@ class SqlResources:
             if connection.execute(_IS_ANY_DUE, when).first() is None:
                 return []
         token = f"{holder}/{uuid.uuid4()}"
-        with self._database.write(announce=False) as connection:
+        with self._database.write(durable=False, announce=False) as connection:
             rows = connection.execute(_DUE, {**when, "most": limit}).all()
             connection.execute(
                 sa.update(resources)
@@ -115,6 +115,14 @@ class SqlResources:
     def revision(self) -> int:
         """Return a number that differs whenever any process has changed something since the last call."""
         return self._database.revision()
+
+    def wait(self, seconds: float) -> None:
+        """Return when any process has changed something, or after so many seconds."""
+        self._database.wait(seconds)
+
+    def wake(self) -> None:
+        """Have whoever waits return soon."""
+        self._database.wake()
 
 
 def _named(key: Key, *, exact: bool) -> sa.ColumnElement[bool]:

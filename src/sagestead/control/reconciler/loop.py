@@ -45,11 +45,13 @@ AT_ONCE = 8
 MOST_UNDER_WAY = 10_000
 HORIZON_SECONDS = 100 * 86400.0
 WAIT_SECONDS = 0.02
-SHORT_WAIT_SECONDS = 0.004
-"""How often it is asked whether anybody has written: seldom, but often while somebody does."""
+"""How soon what is due is looked for again when there were not hands enough for it."""
 
-LIVELY_SECONDS = 2.0
-ALARM_SECONDS = 0.25
+LISTEN_SECONDS = 0.1
+"""For how long runs are listened to before it is seen whether the reconciler is to stop."""
+
+ALARM_SECONDS = 0.5
+"""How often it is looked what is due, should nobody say so: leases end by themselves."""
 
 _log = logging.getLogger(__name__)
 
@@ -135,28 +137,37 @@ class Reconciler:
         inspector = threading.Thread(target=self._inspect, args=(stopping,), name="inspector", daemon=True)
         self._take_over()
         inspector.start()
+        listener = threading.Thread(target=self._listen, args=(stopping,), name="run-listener", daemon=True)
+        listener.start()
         self._loop(stopping)
+        listener.join()
         inspector.join()
         self._pool.shutdown(cancel_futures=True)
         self._errands.close()
         carrier.join()
 
     def _loop(self, stopping: threading.Event) -> None:
-        revision, lively_until = -1, 0.0
+        revision = -1
         while not stopping.is_set():
             try:
-                now = self._clock()
-                wait = SHORT_WAIT_SECONDS if now < lively_until else WAIT_SECONDS
-                for run_id in self._engine.changed(wait):
-                    self._poke(owner_of(run_id))
                 before, revision = revision, self._resources.revision()
                 if revision != before:
-                    lively_until = self._clock() + LIVELY_SECONDS
                     self._poke_settled()
                 if revision != before or self._is_time():
                     self._lease()
+                self._resources.wait(self._pause())
             except Exception:  # noqa: BLE001 - the loop outlives a failing store; logged
                 _log.exception("the reconciler's round failed; it goes on")
+                stopping.wait(1)
+
+    def _listen(self, stopping: threading.Event) -> None:
+        """Have resources looked at whose runs have changed."""
+        while not stopping.is_set():
+            try:
+                for run_id in self._engine.changed(LISTEN_SECONDS):
+                    self._poke(owner_of(run_id))
+            except Exception:  # noqa: BLE001 - it listens on, whatever a run's name is; logged
+                _log.exception("changed runs could not be told; it goes on")
                 stopping.wait(1)
 
     def _inspect(self, stopping: threading.Event) -> None:
@@ -211,6 +222,12 @@ class Reconciler:
         now = self._clock()
         with self._mutex:
             return now >= self._alarm or bool(self._dues and now >= self._dues[0])
+
+    def _pause(self) -> float:
+        """Return for how long nothing is due."""
+        with self._mutex:
+            next_due = min(self._alarm, self._dues[0]) if self._dues else self._alarm
+        return max(0.0, next_due - self._clock())
 
     def _note_due(self, at: float) -> None:
         with self._mutex:
@@ -318,7 +335,8 @@ class Reconciler:
         if _is_idle(resource, plan):
             return
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
-        change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news)
+        is_step = plan.status != resource.status or plan.spec is not None
+        change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news, durable=is_step)
         self._note(self._resources.update(resource, change))
         tuning_job = tuning_job_of(resource)
         if tuning_job is not None and plan.status != resource.status:
@@ -337,7 +355,7 @@ class Reconciler:
                 else None
             )
             if plan is None:
-                self._resources.update(resource, Change(now + delay(tries + 1), touch=False))
+                self._resources.update(resource, Change(now + delay(tries + 1), touch=False, durable=False))
                 self._note_due(now + delay(tries + 1))
             else:
                 self._record(resource, replace(plan, look_again=now))
