@@ -59,7 +59,7 @@ fuzz: setup .venv/.fuzz
 
 $(SDK2)/.complete: Makefile
 	$(PYTHON) -m venv $(SDK2)
-	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'numpy<2' 'pandas<3'
+	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'numpy<2' 'pandas<3' 'matplotlib>=3.8,<4'
 	@touch $@
 
 $(SDK3)/.complete: Makefile
@@ -78,4 +78,4 @@ $(R)/.complete: Makefile
 	@touch $@
 
 clean:
-	rm -rf .venv .venvs .bench .fuzz
+	rm -rf .venv .venvs .bench .fuzz demo-output

@@ -76,11 +76,15 @@ print(sagemaker.get_execution_role(session))
 """
 
 
-def test_the_demo_runs_the_whole_tutorial(interpreter: Callable[[str], Path]) -> None:
+def test_the_demo_runs_the_whole_tutorial(interpreter: Callable[[str], Path], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sagestead", "demo", "--python", str(interpreter("sdk2"))]
+    command += ["--plots", str(tmp_path / "plots")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 trials, validation:auc 0.8" in done.stdout or "12 trials, validation:auc 0.9" in done.stdout
     assert "500 of 500 identical in every digit" in done.stdout
+    for name in ("objective.png", "search-space.png"):
+        assert (tmp_path / "plots" / name).read_bytes().startswith(b"\x89PNG")
     assert "Delete everything again" in done.stdout
 
 

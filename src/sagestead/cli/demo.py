@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,16 +33,19 @@ from sagestead.cli.env import choose_key, variables
 from sagestead.cli.terminal import console, refuse
 from sagestead.settings import Folder, Server, data_folder
 
-SDK = ("sagemaker==2.257.7", "numpy<2", "pandas<3")
+SDK = ("sagemaker==2.257.7", "numpy<2", "pandas<3", "matplotlib>=3.8,<4")
+PLOTS = ("objective.png", "search-space.png")
 START_LIMIT = 30.0
 
 
 def demo(
     python: Annotated[
-        Path | None, typer.Option(help="Python of an environment that has the SageMaker SDK 2.x.")
+        Path | None,
+        typer.Option(help="Python of an environment that has the SageMaker SDK 2.x and matplotlib."),
     ] = None,
+    plots: Annotated[Path, typer.Option(help="Folder in which the plots are kept.")] = Path("demo-output"),
 ) -> None:
-    """Train, register, transform, deploy, predict, compare and delete, on real data."""
+    """Train, tune, draw, register, transform, deploy, predict, compare and delete, on real data."""
     begun = time.perf_counter()
     signal.signal(signal.SIGTERM, _end)
     interpreter = python or sdk_environment()
@@ -52,10 +56,20 @@ def demo(
             console.print(f"Server at {running.url}; client: the SageMaker Python SDK in {interpreter}")
             key = choose_key(folder, running, None)
             code = tutorial(interpreter, work, variables(folder, running, key, running.region))
+        if code == 0:
+            keep(work, plots)
     if code != 0:
         refuse(f"The tutorial ended with code {code}; its messages are above.")
     seconds = time.perf_counter() - begun
-    console.print(Text.assemble(("Done", "bold green"), f" in {seconds:.1f} s; nothing is left behind."))
+    left = f" in {seconds:.1f} s; the plots are in {plots}, nothing else is left behind."
+    console.print(Text.assemble(("Done", "bold green"), left), soft_wrap=True)
+
+
+def keep(work: Path, plots: Path) -> None:
+    """Copy the pictures from the tutorial's folder to the user's."""
+    plots.mkdir(parents=True, exist_ok=True)
+    for name in PLOTS:
+        shutil.copyfile(work / name, plots / name)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
@@ -104,12 +118,11 @@ def tutorial(python: Path, work: Path, environment: dict[str, str]) -> int:
     package = files("sagestead.demo")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAGEMAKER_"))}
     with (
-        as_file(package.joinpath("tutorial.py")) as script,
-        as_file(package.joinpath("hotels.csv")) as csv,
+        as_file(package) as place,
         (work / "errors").open("w") as errors,
     ):
         process = subprocess.Popen(  # noqa: S603 - our own script
-            [python, "-W", "ignore", script, csv, work],
+            [python, "-W", "ignore", place / "tutorial.py", place / "hotels.csv", work],
             env={**clean, **environment, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"},
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -128,7 +141,7 @@ def tutorial(python: Path, work: Path, environment: dict[str, str]) -> int:
 
 
 def show(lines: IO[str]) -> None:
-    """Show the events: a bar, a line for each finished step, the table."""
+    """Show the events: a bar of steps, a bar of trials, a line for each finished step, the table."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<32}"),
@@ -138,17 +151,21 @@ def show(lines: IO[str]) -> None:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
+        trials = progress.add_task("  trials", total=None, visible=False)
         for line in lines:
             event = json.loads(line)
             if "steps" in event:
                 progress.update(task, total=len(event["steps"]))
             elif "table" in event:
                 progress.console.print(comparison(event["table"]))
+            elif "part" in event:
+                progress.update(trials, completed=event["part"], total=event["parts"], visible=True)
             elif event["state"] == "start":
                 progress.update(task, description=event["name"])
             else:
                 line_of = f"  {event['seconds']:6.1f} s  {event['name']:<32} {event['detail']}"
                 progress.console.print(line_of, soft_wrap=True)
+                progress.update(trials, visible=False)
                 progress.advance(task)
 
 

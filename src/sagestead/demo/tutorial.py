@@ -1,7 +1,8 @@
 """The SageMaker tutorial with the unmodified SageMaker Python SDK 2.x.
 
 Runs in the SDK's own environment and imports nothing of Sagestead: an ordinary client. The arguments are
-the CSV file and a folder to write to. Each line of standard output is a JSON object that says how far it is.
+the CSV file and a folder to write to, also the plots. Each line of standard output is a JSON object that says
+how far it is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,9 +23,11 @@ STEPS = (
     "Prepare the hotel bookings",
     "Upload the data",
     "Train a model",
-    "Register it",
+    "Tune it",
+    "Draw the search",
+    "Register and approve the best",
     "Predict the test set in batch",
-    "Deploy an endpoint",
+    "Deploy from the registry",
     "Predict in real time",
     "Compare",
     "Delete everything again",
@@ -31,6 +35,10 @@ STEPS = (
 ROWS_SHOWN = 5
 ROWS_COMPARED = 500
 IMAGE_VERSION = "1.7-1"
+OBJECTIVE = "validation:auc"
+TRIALS = 12
+AT_ONCE = 2
+LOOK = 0.2  # seconds between two looks at the trials
 
 
 def say(**event: object) -> None:
@@ -89,7 +97,7 @@ class Tutorial:
     def run(self) -> None:
         """Take all steps."""
         work = (
-            self.open, self.make_files, self.upload, self.train, self.register,
+            self.open, self.make_files, self.upload, self.train, self.tune, self.draw, self.register,
             self.transform, self.deploy, self.predict, self.compare, self.delete,
         )  # fmt: skip
         for number, action in enumerate(work):
@@ -140,30 +148,81 @@ class Tutorial:
             objective="binary:logistic", eval_metric="auc", num_round=100, early_stopping_rounds=20,
             eta=0.1, max_depth=6, subsample=0.8, seed=1,
         )  # fmt: skip
-        inputs = {
+        self.inputs = {
             name: self.sagemaker.inputs.TrainingInput(self.uris[name], content_type="csv")
             for name in ("train", "validation")
         }
-        self.estimator.fit(inputs, wait=False)
-        self.job = self.estimator.latest_training_job.name
-        self.session.wait_for_job(self.job, poll=1)
-        metrics = self.session.describe_training_job(self.job)["FinalMetricDataList"]
+        self.estimator.fit(self.inputs, wait=False)
+        job = self.estimator.latest_training_job.name
+        self.session.wait_for_job(job, poll=1)
+        metrics = self.session.describe_training_job(job)["FinalMetricDataList"]
         return ", ".join(
             f"{m['MetricName']} {m['Value']:.4f}" for m in metrics if m["MetricName"].endswith(":auc")
         )
 
+    def tune(self) -> str:
+        """Try other hyperparameters around the same estimator, and take the best trial."""
+        from sagemaker.tuner import (  # noqa: PLC0415 - only the client's environment has it
+            ContinuousParameter,
+            HyperparameterTuner,
+            IntegerParameter,
+        )
+
+        tuner = HyperparameterTuner(
+            self.estimator,
+            OBJECTIVE,
+            {
+                "eta": ContinuousParameter(0.05, 0.5, "Logarithmic"),
+                "max_depth": IntegerParameter(2, 9),
+                "num_round": IntegerParameter(30, 120),
+            },
+            max_jobs=TRIALS,
+            max_parallel_jobs=AT_ONCE,
+            base_tuning_job_name="hotels",
+        )
+        tuner.fit(self.inputs, wait=False)
+        self.watch(tuner.latest_tuning_job.name)
+        tuner.wait()
+        self.trials = tuner.analytics().dataframe()
+        self.best = tuner.best_estimator()
+        values = self.trials["FinalObjectiveValue"]
+        return f"{len(values)} trials, {OBJECTIVE} {values.min():.4f} to {values.max():.4f}"
+
+    def watch(self, name: str) -> None:
+        """Say how many trials have ended, until all have."""
+        ended = 0
+        while ended < TRIALS:
+            listed = self.session.sagemaker_client.list_training_jobs_for_hyper_parameter_tuning_job(
+                HyperParameterTuningJobName=name, MaxResults=100
+            )["TrainingJobSummaries"]
+            ended = sum(one["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"} for one in listed)
+            say(part=ended, parts=TRIALS)
+            time.sleep(LOOK)
+
+    def draw(self) -> str:
+        """Draw the objective over time and the search space, each as a PNG."""
+        table = self.folder / "trials.csv"
+        self.trials.to_csv(table, index=False)
+        program = Path(__file__).with_name("draw.py")
+        subprocess.run([sys.executable, program, table, OBJECTIVE, self.folder], check=True)  # noqa: S603 - ours
+        return "objective.png, search-space.png"
+
     def register(self) -> str:
-        """Make a model of the job's artifact."""
-        self.model = str(self.session.create_model_from_job(self.job))
-        return self.model
+        """Register the best trial's model as the first version of a group, approved."""
+        self.package = self.best.register(
+            content_types=["text/csv"], response_types=["text/csv"],
+            inference_instances=["ml.m5.large"], transform_instances=["ml.m5.large"],
+            model_package_group_name=self.prefix, approval_status="Approved",
+        )  # fmt: skip
+        return str(self.package.model_package_arn).rpartition(":")[2]
 
     def transform(self) -> str:
         """Predict the test set in batch, and download the output."""
         output = f"s3://{self.bucket}/{self.prefix}/predictions"
-        transformer = self.sagemaker.transformer.Transformer(
-            self.model, 1, "ml.m5.large", strategy="MultiRecord", assemble_with="Line", output_path=output,
-            sagemaker_session=self.session,
-        )  # fmt: skip
+        transformer = self.package.transformer(
+            1, "ml.m5.large", strategy="MultiRecord", assemble_with="Line", output_path=output
+        )
+        self.models = [transformer.model_name]
         transformer.transform(self.uris["test"], content_type="text/csv", split_type="Line", wait=False)
         self.session.wait_for_transform_job(transformer.latest_transform_job.name, poll=1)
         self.sagemaker.s3.S3Downloader.download(output, str(self.folder), sagemaker_session=self.session)
@@ -171,10 +230,10 @@ class Tutorial:
         return f"{len(self.batch)} predictions"
 
     def deploy(self) -> str:
-        """Create the endpoint configuration and the endpoint, and wait until it serves."""
+        """Deploy the approved version, and wait until the endpoint serves."""
         self.endpoint = f"hotels-{self.stamp}"
-        self.session.create_endpoint_config(self.endpoint, self.model, 1, "ml.m5.large")
-        self.session.create_endpoint(self.endpoint, self.endpoint, wait=False)
+        self.package.deploy(1, "ml.m5.large", endpoint_name=self.endpoint, wait=False)
+        self.models.append(self.package.name)
         self.session.wait_for_endpoint(self.endpoint, poll=1)
         return self.endpoint
 
@@ -198,13 +257,17 @@ class Tutorial:
         return f"{len(batch)} of {len(batch)} identical in every digit"
 
     def delete(self) -> str:
-        """Delete endpoint, configuration, model and data."""
+        """Delete endpoint, configuration, models, group and data."""
+        client = self.session.sagemaker_client
         self.session.delete_endpoint(self.endpoint)
         self.session.delete_endpoint_config(self.endpoint)
-        self.session.delete_model(self.model)
+        for model in set(self.models):
+            self.session.delete_model(model)
+        client.delete_model_package(ModelPackageName=self.package.model_package_arn)
+        client.delete_model_package_group(ModelPackageGroupName=self.prefix)
         bucket = self.session.boto_session.resource("s3").Bucket(self.bucket)
         bucket.objects.filter(Prefix=self.prefix).delete()
-        return "endpoint, configuration, model, objects"
+        return "endpoint, configuration, models, package, group, objects"
 
 
 if __name__ == "__main__":
