@@ -14,6 +14,7 @@ from sagestead.domain.resources import Json, Key, Kind, Resource, resource_arn
 from sagestead.domain.routes import Route
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.planning import endpoint as endpoint_planning
+from sagestead.planning import processing as processing_planning
 from sagestead.planning import steps
 from sagestead.planning import training as training_planning
 from sagestead.planning import transform as transform_planning
@@ -31,6 +32,7 @@ MAY_FOLLOW = {
     Kind.ENDPOINT: endpoint_words.may_follow,
     Kind.TRAINING_JOB: job_status.may_follow,
     Kind.TRANSFORM_JOB: job_status.may_follow,
+    Kind.PROCESSING_JOB: job_status.may_follow,
 }
 
 
@@ -54,6 +56,7 @@ class World:
     threads: int = 2
     synced_at: float | None = None
     lines: tuple[str, ...] = ("last words",)
+    message: str | None = None
 
     def full(self, short: str) -> str:
         key = self.resource.key
@@ -142,8 +145,8 @@ class World:
         self.runs[run_id] = replace(self.runs[run_id], interruptions=self.runs[run_id].interruptions + 1)
 
     def stage(self, run_id: str, error: str | None = None) -> None:
-        is_training = self.resource.key.kind is Kind.TRAINING_JOB
-        for one in run_ids_of(self.resource) if is_training else (run_id,):
+        is_whole = self.resource.key.kind in {Kind.TRAINING_JOB, Kind.PROCESSING_JOB}
+        for one in run_ids_of(self.resource) if is_whole else (run_id,):
             self.busy.discard(one)
             self.staged[one] = Staged(self.now, None if error else "digest", 2, error)
 
@@ -183,6 +186,21 @@ class World:
                 self.now,
             )
         lines = dict.fromkeys(self.runs, self.lines)
+        if self.resource.key.kind is Kind.PROCESSING_JOB:
+            return processing_planning.plan(
+                self.resource,
+                processing_planning.Observed(
+                    dict(self.runs),
+                    self.staged.get(run_ids_of(self.resource)[0]),
+                    self.collected,
+                    bool(busy),
+                    dict.fromkeys(self.runs, self.message),
+                    lines,
+                    self.has_place,
+                    self.threads,
+                ),
+                self.now,
+            )
         return transform_planning.plan(
             self.resource,
             transform_planning.Observed(
@@ -203,13 +221,15 @@ class World:
             case steps.StageInstance(run_id):
                 assert run_id not in self.busy
                 self.busy.add(run_id)
-            case steps.StageTransform(run_ids) | steps.StageTraining(run_ids):
+            case (
+                steps.StageTransform(run_ids) | steps.StageTraining(run_ids) | steps.StageProcessing(run_ids)
+            ):
                 self.busy.update(run_ids)
-            case steps.CollectTraining(run_ids) | steps.SyncCheckpoints(run_ids):
+            case steps.CollectTraining(run_ids) | steps.SyncCheckpoints(run_ids) | steps.SyncOutputs(run_ids):
                 self.busy.add(run_ids[0])
             case steps.ShareThreads(_, threads):
                 assert threads >= 1
-            case steps.CollectTransform(run_ids):
+            case steps.CollectTransform(run_ids) | steps.CollectProcessing(run_ids):
                 self.busy.add(run_ids[0])
             case steps.Launch(run_id, spec):
                 assert self.staged[run_id].error is None
@@ -249,9 +269,14 @@ class World:
         addresses = {address for one in self.route.variants for address in one.addresses}
         return {run_id for run_id, run in self.runs.items() if run.place in addresses}
 
+    def _phases(self) -> set[str | None]:
+        detail = self.resource.detail
+        is_collecting = detail.get("_phase") == "Collecting"
+        return {detail.get("SecondaryStatus"), "Uploading" if is_collecting else None}
+
     def _let_happen(self) -> None:
         for run_id in list(self.busy):
-            if self.resource.detail.get("SecondaryStatus") == "Uploading" or (
+            if "Uploading" in self._phases() or (
                 self.resource.key.kind is Kind.TRANSFORM_JOB and self.runs
             ):
                 self.collect()
@@ -288,6 +313,17 @@ def transform_job(instances: int) -> World:
     spec: Json = {"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": instances}}
     detail = {"_Container": {"Image": IMAGE}}
     return World(_resource(Kind.TRANSFORM_JOB, "b", "InProgress", spec, detail))
+
+
+def processing_job(instances: int = 1) -> World:
+    spec: Json = {
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "x.py"]},
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": instances}
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    return World(_resource(Kind.PROCESSING_JOB, "p", "InProgress", spec, {}))
 
 
 def config(name: str, uri: str = "s3://b/m", **counts: int) -> Json:

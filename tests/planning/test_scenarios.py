@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.planning.simulated import World, config, endpoint, training_job, transform_job
+from tests.planning.simulated import World, config, endpoint, processing_job, training_job, transform_job
 
 from sagestead.domain import training
 from sagestead.domain.resources import Json
@@ -51,6 +51,7 @@ class _Stage:
             "endpoint": lambda: endpoint(_config(words)),
             "training-job": lambda: training_job(*map(int, words)),
             "transform-job": lambda: transform_job(int(words[0])),
+            "processing-job": lambda: processing_job(int(words[0])),
         }
         if name in begin:
             self._world = begin[name]()
@@ -88,6 +89,8 @@ def _event(world: World, name: str, words: list[str]) -> None:
         "delete": lambda: _becomes(world, "Deleting"),
         "stop": lambda: _becomes(world, "Stopping"),
         "checkpoints": lambda: _checkpoints(world),
+        "continuous": lambda: _store_continuously(world),
+        "message": lambda: setattr(world, "message", words[0]),
     }
     events[name]()
 
@@ -116,6 +119,11 @@ def _resize(world: World, words: list[str]) -> None:
 
 def _checkpoints(world: World) -> None:
     _ask(world, CheckpointConfig={"S3Uri": "s3://b/c"})
+
+
+def _store_continuously(world: World) -> None:
+    target = {"S3Uri": "s3://b/o", "LocalPath": "/opt/ml/processing/o", "S3UploadMode": "Continuous"}
+    _ask(world, ProcessingOutputConfig={"Outputs": [{"OutputName": "o", "S3Output": target}]})
 
 
 def _spot(world: World, longest_wait: int) -> None:
@@ -151,6 +159,8 @@ def _told(world: World, plan: Plan) -> list[str]:
     if detail.get("ProductionVariants"):
         shown = detail["ProductionVariants"]
         facts.append(f"with {' '.join(_count(one) for one in shown)}")
+    if detail.get("ExitMessage"):
+        facts.append(f"says {detail['ExitMessage']!r}")
     if detail.get("FailureReason"):
         facts.append(f"because {detail['FailureReason']!r}")
     if plan.remove:
@@ -181,8 +191,13 @@ def _step(world: World, step: Step) -> str:
             | steps.StageTraining(run_ids)
             | steps.CollectTraining(run_ids)
             | steps.SyncCheckpoints(run_ids)
+            | steps.StageProcessing(run_ids)
+            | steps.SyncOutputs(run_ids)
         ):
             return f"{type(step).__name__} {' '.join(map(world.short, run_ids))}"
+        case steps.CollectProcessing(run_ids, only_continuous):
+            what = "CollectProcessing" + (" of Continuous outputs" if only_continuous else "")
+            return f"{what} {' '.join(map(world.short, run_ids))}"
         case steps.LaunchTrial() | steps.StopTrial():
             raise AssertionError("tuning jobs have scripts of their own")
         case steps.WithdrawRoute():

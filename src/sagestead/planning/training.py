@@ -32,7 +32,7 @@ from sagestead.planning.steps import (
     Stop,
     SyncCheckpoints,
 )
-from sagestead.planning.training_hosts import Hosts, host_of, hosts_seen, run_ids_of
+from sagestead.planning.training_hosts import Hosts, host_of, hosts_seen, run_ids_of, start_of
 from sagestead.planning.training_time import (
     begun,
     ended,
@@ -150,9 +150,7 @@ def _equipping(job: Resource, seen: Observed, now: float) -> Plan:
 def _training(job: Resource, seen: Observed, now: float) -> Plan:
     hosts = hosts_seen(job, seen.runs)
     if hosts.lost and hosts.tries - job.detail.get("_forgiven", 0) < _attempts(job):
-        if "RetryStrategy" in job.spec:
-            return Plan((), job.status, enter(job.detail, "Restarting", now), now)
-        return _restarting(job, seen, now)
+        return _lost(job, seen, hosts, now)
     has_failed = bool(hosts.lost or hosts.failed)
     if hosts.missing and not has_failed:
         return _launch(job, hosts.missing, job.detail, seen, now)
@@ -162,6 +160,18 @@ def _training(job: Resource, seen: Observed, now: float) -> Plan:
         steps = tuple(Stop(run_id, PEER_GRACE) for run_id in hosts.living)
         return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
     return _watching(job, seen, hosts, now)
+
+
+def _lost(job: Resource, seen: Observed, hosts: Hosts, now: float) -> Plan:
+    """Begin anew: what hosts did together cannot be gone on with by some of them."""
+    if "RetryStrategy" in job.spec:
+        return Plan((), job.status, enter(job.detail, "Restarting", now), now)
+    if hosts.living:
+        steps = tuple(Stop(run_id, 0) for run_id in hosts.living)
+        return Plan(steps, job.status, job.detail, now + LOOK_SECONDS)
+    if len(run_ids_of(job)) > 1:
+        return Plan((), job.status, {**job.detail, "_start": start_of(job) + 1}, now)
+    return _launch(job, run_ids_of(job), job.detail, seen, now)
 
 
 def _watching(job: Resource, seen: Observed, hosts: Hosts, now: float) -> Plan:
@@ -180,7 +190,7 @@ def _watching(job: Resource, seen: Observed, hosts: Hosts, now: float) -> Plan:
 
 
 def _restarting(job: Resource, seen: Observed, now: float) -> Plan:
-    """Start every host again, once all have ended: what they did together cannot be gone on with by some."""
+    """Start every host again, once all have ended."""
     hosts = hosts_seen(job, seen.runs)
     if hosts.living:
         steps = tuple(Stop(run_id, 0) for run_id in hosts.living)
@@ -295,6 +305,7 @@ def _run_spec(job: Resource, seen: Observed) -> RunSpec:
             **job.spec.get("Environment", {}),
         },
         threads=seen.threads,
+        start=start_of(job),
         runtime=program.runtime if program else None,
         isolated=bool(job.spec.get("EnableNetworkIsolation")),
     )
