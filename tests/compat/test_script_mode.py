@@ -63,6 +63,12 @@ if __name__ == "__main__":
     joblib.dump(model, os.path.join(os.environ["SM_MODEL_DIR"], "model.joblib"))
 """
 
+SERVE = """
+import os, joblib
+def model_fn(model_dir):
+    return joblib.load(os.path.join(model_dir, "model.joblib"))
+"""
+
 XGBOOST = """
 import os, numpy, sagemaker
 from sagemaker.serializers import CSVSerializer, LibSVMSerializer
@@ -110,7 +116,7 @@ def test_sklearn_is_trained_deployed_and_transformed_by_scripts(
     code.mkdir()
     extra.mkdir()
     (code / "train.py").write_text(TRAIN)
-    (code / "serve.py").write_text("from train import model_fn\n")
+    (code / "serve.py").write_text(SERVE)
     (code / "requirements.txt").write_text("wonderwords==2.2.0\n")
     (extra / "words.py").write_text('GREETING = "sklearn is"\n')
     (tmp_path / "go.py").write_text(SKLEARN)

@@ -113,7 +113,8 @@ def trains_built_in(job: Mapping[str, Any]) -> bool:
 def named_program(job: Mapping[str, Any]) -> str | None:
     """Return the program of the user's that a request to train names, as it is written there."""
     hyperparameters = {**job.get("StaticHyperParameters", {}), **job.get("HyperParameters", {})}
-    return hyperparameters.get("sagemaker_program") or job.get("Environment", {}).get(PROGRAM)
+    found: str | None = hyperparameters.get("sagemaker_program") or job.get("Environment", {}).get(PROGRAM)
+    return found
 
 
 def no_such_image(uri: str) -> str:
