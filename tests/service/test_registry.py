@@ -34,14 +34,18 @@ class Registry:
     """What a team does with the registry."""
 
     def __init__(
-        self, data: Path, environment: dict[str, str], client_of: Callable[..., Any], hotels: Hotels
+        self, data: Path, environment: dict[str, str], client_of: Callable[..., Any], row: bytes
     ) -> None:
         self.data = data
         self.sagemaker = client_of(environment, "sagemaker")
         self.runtime = client_of(environment, "sagemaker-runtime")
         self.s3 = client_of(environment, "s3")
-        self.row = hotels.test.splitlines()[0]
+        self.row = row
         self.s3.create_bucket(Bucket=BUCKET)
+        self.data_url = f"s3://{BUCKET}/models/trained/output/model.tar.gz"
+        self.environment = environment
+
+    def train(self, hotels: Hotels) -> None:
         rows = b"".join(hotels.train.splitlines(keepends=True)[:300])
         self.s3.put_object(Bucket=BUCKET, Key="train.csv", Body=rows)
         source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/train.csv"}
@@ -50,7 +54,7 @@ class Registry:
             TrainingJobName="trained",
             AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
             HyperParameters={"objective": "binary:logistic", "num_round": "3"},
-            RoleArn=environment["SAGEMAKER_ROLE_ARN"],
+            RoleArn=self.environment["SAGEMAKER_ROLE_ARN"],
             InputDataConfig=[channel],
             OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/models"},
             ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
@@ -61,7 +65,12 @@ class Registry:
             job = self.sagemaker.describe_training_job(TrainingJobName="trained")
             return job if job["TrainingJobStatus"] != "InProgress" else None
 
-        self.data_url = until(trained)["ModelArtifacts"]["S3ModelArtifacts"]
+        assert until(trained)["ModelArtifacts"]["S3ModelArtifacts"] == self.data_url
+
+    def trained(self) -> bytes:
+        answer = self.s3.get_object(Bucket=BUCKET, Key=self.data_url.removeprefix(f"s3://{BUCKET}/"))
+        model: bytes = answer["Body"].read()
+        return model
 
     def group(self, name: str, endpoint: str | None = None) -> None:
         tags = [] if endpoint is None else [{"Key": RULE, "Value": endpoint}]
@@ -124,7 +133,9 @@ def registry(
 ) -> Iterator[Registry]:
     data = tmp_path_factory.mktemp("registry") / "data"
     with start(data):
-        yield Registry(data, variables_of(data), client_of, hotels)
+        registry = Registry(data, variables_of(data), client_of, hotels.test.splitlines()[0])
+        registry.train(hotels)
+        yield registry
 
 
 def test_an_approval_creates_the_endpoint_and_the_next_updates_it(registry: Registry) -> None:
@@ -233,15 +244,16 @@ def test_the_command_says_what_is_wrong(registry: Registry) -> None:
 
 
 def test_an_approval_survives_a_kill_of_everything(
+    registry: Registry,
     tmp_path: Path,
     start: Start,
     variables_of: Callable[..., dict[str, str]],
     client_of: Callable[..., Any],
-    hotels: Hotels,
 ) -> None:
-    data = tmp_path / "data"
+    data, model = tmp_path / "data", registry.trained()
     with start(data) as process:
-        registry = Registry(data, variables_of(data), client_of, hotels)
+        registry = Registry(data, variables_of(data), client_of, registry.row)
+        registry.s3.put_object(Bucket=BUCKET, Key="models/trained/output/model.tar.gz", Body=model)
         registry.group("killed", "killed-live")
         first, second = registry.register("killed"), registry.register("killed")
         registry.approve(first)
