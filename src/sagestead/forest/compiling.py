@@ -41,6 +41,7 @@ class Kernels:
 
     score: Callable[[Words, Floats, Floats, bool], bool]
     score_row: Callable[[bytes, Words], tuple[bool, float]]
+    score_csv: Callable[[bytes, Words, int, int, int], tuple[int, int, Floats]]
     read_csv: Callable[[bytes], tuple[int, Floats]]
     written: Callable[[Floats, bytes, bytes, bytes], NDArray[np.uint8]]
     read_libsvm: Callable[[bytes, bool, int], tuple[int, int, Floats, Floats, Columns, Columns]]
@@ -49,6 +50,7 @@ class Kernels:
 _ENTRIES = {
     "score": "kernels",
     "score_row": "csv_kernels",
+    "score_csv": "csv_kernels",
     "read_csv": "csv_kernels",
     "read_libsvm": "libsvm_kernels",
     "written": "printing_kernels",

@@ -291,31 +291,37 @@ def _label(sums: Floats) -> None:
         sums[row, 0] = np.float32(best)
 
 
-@entry(_SCORE)
-def score(words: Words, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - a kernel's arguments have no names
-    """Write the predictions, or margins, of rows to `out`: rows x groups (a label stands in group 0).
-
-    Returns:
-        False, with nothing written, when a value is infinite.
-    """
+@inner
+def predict(words: Words, rows: Floats, out: Floats, margins: bool) -> None:  # noqa: FBT001 - a kernel's arguments have no names
+    """Write the predictions, or margins, of finite rows to `out`: rows x groups (a label in group 0)."""
     floats = words.view(np.float32)
-    unsound = False
-    for row in range(rows.shape[0]):
-        for column in range(rows.shape[1]):
-            unsound |= abs(rows[row, column]) == np.float32(np.inf)
-    if unsound:
-        return False
     if words[KIND] == LINEAR:
         _sum_columns(words, floats, rows, out)
     else:
         _sum_trees(words, floats, rows, out)
     transform = words[TRANSFORM]
     if margins or transform == IDENTITY:
-        return True
+        return
     if transform == PROBABILITIES:
         _softmax(out)
     elif transform == LABEL:
         _label(out)
     else:
         _each(out, transform)
+
+
+@entry(_SCORE)
+def score(words: Words, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - a kernel's arguments have no names
+    """Write the predictions of rows to `out`, as `predict` does.
+
+    Returns:
+        False, with nothing written, when a value is infinite.
+    """
+    unsound = False
+    for row in range(rows.shape[0]):
+        for column in range(rows.shape[1]):
+            unsound |= abs(rows[row, column]) == np.float32(np.inf)
+    if unsound:
+        return False
+    predict(words, rows, out, margins)
     return True

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numba as nb
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -18,6 +19,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 Number: TypeAlias = Any
 """A machine number; Numba infers which."""
 
+BLOCK = 64
 BYTES = types.Bytes(types.uint8, 1, "C", readonly=True)
 several: Any = types.Tuple
 """The type of several values that a function returns."""
@@ -84,6 +86,34 @@ def _trailing_zeros(_typing: Any, _word: Any) -> Any:  # noqa: ANN401 - Numba's 
     return types.uint64(types.uint64), generate
 
 
+def _either_in_block(_typing: Any, _address: Any, _one: Any, _other: Any) -> Any:  # noqa: ANN401 - Numba's own types
+    """Return which of the 64 bytes at an address, a multiple of 64, equal one of two, the first one lowest.
+
+    One of them must be there: what belongs to others, in the same page, can be looked at.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - the same
+        byte, place = context.get_value_type(types.uint8), context.get_value_type(types.int32)
+        block = ir.VectorType(byte, BLOCK)
+        loaded = builder.load(builder.inttoptr(arguments[0], block.as_pointer()), align=BLOCK)
+        empty, first = ir.Constant(block, ir.Undefined), ir.Constant(ir.VectorType(place, BLOCK), None)
+        equal = [
+            builder.icmp_unsigned(
+                "==",
+                loaded,
+                builder.shuffle_vector(
+                    builder.insert_element(empty, builder.trunc(each, byte), place(0)), empty, first
+                ),
+            )
+            for each in arguments[1:]
+        ]
+        word = context.get_value_type(types.uint64)
+        found = builder.bitcast(builder.or_(*equal), word)
+        return found if sys.byteorder == "little" else builder.bitreverse(found)
+
+    return types.uint64(types.uintp, types.uintp, types.uintp), generate
+
+
 def _high_product(_typing: Any, _one: Any, _other: Any) -> Any:  # noqa: ANN401 - Numba's own types
     """Return the upper 64 bits of the product of two words."""
 
@@ -100,4 +130,5 @@ address_of: Any = intrinsic(_address_of)
 byte_at: Any = intrinsic(_byte_at)
 word_at: Any = intrinsic(_word_at)
 trailing_zeros: Any = intrinsic(_trailing_zeros)
+either_in_block: Any = intrinsic(_either_in_block)
 high_product: Any = intrinsic(_high_product)

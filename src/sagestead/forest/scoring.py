@@ -94,9 +94,7 @@ class Scorer:
                 "Check failed: valid: Input data contains `inf` or a value too large, "
                 "while `missing` is not set to `inf`"
             )
-        if self.groups == 1 or (self._transform == LABEL and not output_margin):
-            return out[:, 0]
-        return out
+        return self._shaped(out, output_margin=output_margin)
 
     def score_row(self, body: bytes) -> float | None:
         """Return the prediction of a CSV body of one plain row of all columns, by one call of a kernel.
@@ -109,6 +107,30 @@ class Scorer:
             return None
         known, prediction = ready.score_row(body, self._plan)
         return prediction if known else None
+
+    def score_csv(self, body: bytes) -> Floats | None:
+        """Return the predictions of a plain CSV body, as `score` returns them, scored as they are read.
+
+        None when the body has to be decoded: it is not plain, has more columns than the model, or the kernels
+        are not ready.
+        """
+        ready = kernels()
+        if ready is None:
+            return None
+        start = width = 0
+        parts: list[Floats] = []
+        while start or not parts:
+            start, width, part = ready.score_csv(body, self._plan, start, width, self._rows_at_once)
+            if start < 0:
+                return None
+            parts.append(part)
+        return self._shaped(parts[0] if len(parts) == 1 else np.concatenate(parts), output_margin=False)
+
+    def _shaped(self, out: Floats, *, output_margin: bool) -> Floats:
+        """Return one number a row where a row has one."""
+        if self.groups == 1 or (self._transform == LABEL and not output_margin):
+            return out[:, 0]
+        return out
 
     def _score(self, rows: Floats, out: Floats, margins: bool) -> bool:  # noqa: FBT001 - a kernel has no names
         """Fill `out`; returns False when a value is infinite."""

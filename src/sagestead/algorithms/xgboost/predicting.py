@@ -79,6 +79,13 @@ class Booster:
         except Unscorable as error:
             raise Unpredictable(str(error)) from None
 
+    def predict_csv(self, body: bytes) -> NDArray[np.float32] | None:
+        """Return the predictions of a plain CSV body, read and scored at the same time.
+
+        None when it has to be decoded, or its rows are for several threads.
+        """
+        return self.scorer.score_csv(body) if self._threads == 1 else None
+
     def _by_threads(self, matrix: Matrix, parts: int) -> NDArray[np.float32]:
         """Score equal parts at the same time; the kernels do not hold the GIL."""
         bounds = np.linspace(0, matrix.shape[0], parts + 1).astype(int)

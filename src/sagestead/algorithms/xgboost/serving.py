@@ -121,7 +121,7 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
 class XgboostModel:
     """A loaded model or ensemble behind one image tag. Several threads may invoke it at a time."""
 
-    __slots__ = ("_after_one", "_boosters", "_first", "_settings", "_steps")
+    __slots__ = ("_after_one", "_boosters", "_first", "_settings", "_steps", "_takes_any_width")
 
     parallel = True
 
@@ -131,6 +131,7 @@ class XgboostModel:
         self._settings = settings
         self._steps = sum(booster.scorer.steps for booster in boosters)
         self._after_one = _after_one(settings) if len(boosters) == 1 else None
+        self._takes_any_width = settings.image.at_least("1.3-1")
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request; see the module's rule."""
@@ -144,7 +145,9 @@ class XgboostModel:
         if len(invocation.body) > settings.limit:
             return _answer(413, _TOO_LARGE)
         try:
-            predictions = self._predict(decode(invocation.body, invocation.content_type, settings.image))
+            predictions = self._at_once(invocation)
+            if predictions is None:
+                predictions = self._predict(decode(invocation.body, invocation.content_type, settings.image))
             return self._encode(predictions, invocation.accept)
         except _REFUSALS as error:
             prefix = "Unable to evaluate payload provided: " if isinstance(error, Unpredictable) else ""
@@ -158,9 +161,14 @@ class XgboostModel:
         """Return about how many seconds `invoke` will take (contract: worker.contract.InlineModel)."""
         return seconds(invocation, self._steps, selects=self._settings.keys is not None)
 
+    def _at_once(self, invocation: Invocation) -> Predictions | None:
+        """Return the predictions of plain CSV for a single model, None of anything else."""
+        plain = invocation.content_type in _CSV_TYPES and len(self._boosters) == 1 and self._takes_any_width
+        return self._first.predict_csv(invocation.body) if plain else None
+
     def _predict(self, rows: Rows) -> Predictions:
         matrix = rows.matrix
-        if not self._settings.image.at_least("1.3-1"):
+        if not self._takes_any_width:
             matrix = _as_older_images(rows, self._first.scorer.features)
         found = [booster.predict(matrix) for booster in self._boosters]
         return found[0] if len(found) == 1 else together(self._first.objective, found)
