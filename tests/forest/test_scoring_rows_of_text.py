@@ -56,3 +56,31 @@ def test_without_kernels_every_row_is_left_alone(monkeypatch: pytest.MonkeyPatch
     scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
     monkeypatch.setattr(scoring, "kernels", lambda: None)
     assert scorer.score_row(ROW) is None
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob", "multi:softmax"])
+@pytest.mark.parametrize("booster", ["gbtree", "gblinear"])
+def test_rows_that_are_scored_as_they_are_read_have_the_bits_of_their_numbers(
+    objective: str, booster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensemble = ensemble_of(trained(objective, booster, 3))
+    rows = hard_rows(np.random.default_rng(5), ensemble, 700)
+    body = "\n".join(",".join("" if np.isnan(cell) else repr(float(cell)) for cell in row) for row in rows)
+    for at_once in (1, 7, 1 << 22):
+        monkeypatch.setattr(scoring, "_STEPS_AT_ONCE", at_once)
+        scorer = Scorer.of(ensemble)
+        found = scorer.score_csv(body.encode())
+        assert found is not None
+        assert found.tobytes() == scorer.score(rows).tobytes()
+    assert scorer.score_csv(b"\n".join([ROW[: -len(b",0.25")]] * 9)) is not None
+
+
+@pytest.mark.parametrize(
+    "last", [b"", b"1", ROW + b",1", ROW[:-5], ROW[:-4] + b"1e39", ROW[:-4] + b"+-1", ROW + b"\n\n" + ROW]
+)
+@pytest.mark.parametrize("before", [1, 40, 2000])
+def test_rows_among_which_one_is_not_plain_are_left_alone(last: bytes, before: int) -> None:
+    scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
+    body = b"\n".join([*[ROW] * before, last, ROW])
+    assert scorer.score_csv(body) is None
+    assert scorer.score_csv(b"\n".join([ROW] * before)) is not None

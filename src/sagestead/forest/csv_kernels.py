@@ -282,10 +282,16 @@ def score_row(body: bytes, words: Words) -> tuple[bool, float]:
 
     The row must have all columns of the model, and the model one prediction a row.
     """
-    groups = np.intp(words[GROUPS])
+    begin, end = trimmed(body)
+    delimiter = _delimiter(begin, end)
+    width, groups = np.intp(words[FEATURES]), np.intp(words[GROUPS])
+    if delimiter == ZERO or width > np.intp(end - begin) + 1:
+        return False, 0.0
     if groups != 1 and words[TRANSFORM] != LABEL:
         return False, 0.0
-    following, width, found = score_csv(body, words, 0, 0, 1)
-    if following != 0 or width != np.intp(words[FEATURES]):
+    values = np.empty((1, width), np.float32)
+    out = np.empty((1, groups), np.float32)
+    if _read_rows(begin, end, delimiter, values)[1] <= end:
         return False, 0.0
-    return True, np.float64(found[0, 0])
+    predict(words, values, out, False)  # noqa: FBT003 - a kernel's arguments have no names
+    return True, np.float64(out[0, 0])
