@@ -6,7 +6,15 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.planning.simulated import ENDED, World, config, endpoint, training_job, transform_job
+from tests.planning.simulated import (
+    ENDED,
+    World,
+    config,
+    endpoint,
+    processing_job,
+    training_job,
+    transform_job,
+)
 
 from sagestead.domain.runs import RunPhase
 from sagestead.planning.failure import LIMIT
@@ -90,6 +98,12 @@ def test_a_training_job(events: list[tuple[str, int]]) -> None:
 @given(EVENTS, st.integers(1, 3))
 def test_a_transform_job(events: list[tuple[str, int]], instances: int) -> None:
     _job(transform_job(instances), events)
+
+
+@settings(max_examples=150, deadline=None)
+@given(EVENTS, st.integers(1, 3))
+def test_a_processing_job(events: list[tuple[str, int]], instances: int) -> None:
+    _job(processing_job(instances), events)
 
 
 def _job(world: World, events: list[tuple[str, int]]) -> None:

@@ -174,7 +174,7 @@ def _count(variant: Json) -> str:
     return f"{variant['VariantName']} {variant['CurrentInstanceCount']}/{variant['DesiredInstanceCount']}"
 
 
-def _step(world: World, step: Step) -> str:
+def _step(world: World, step: Step) -> str:  # noqa: PLR0911 - one for each kind
     match step:
         case steps.StageInstance(run_id, uri, _, digest):
             return f"stage {world.short(run_id)} from {uri}" + (f", {digest}" if digest else "")

@@ -12,7 +12,7 @@ import tarfile
 import time
 import venv
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -316,7 +316,8 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
         wheel.writestr("tiny.py", "SIZE = 7")
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1\\n")
-        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\n" + tags)
         wheel.writestr(info + "RECORD", "")
     return name
 """
@@ -342,12 +343,10 @@ def test_an_ended_job_can_be_deleted(processor: Processor) -> None:
     processor.ended("gone")
 
     def delete() -> bool:
-        try:
+        with suppress(processor.sagemaker.exceptions.ClientError):  # it is tidied up for a moment
             processor.sagemaker.delete_processing_job(ProcessingJobName="gone")
-        except processor.sagemaker.exceptions.ClientError as refusal:
-            assert refusal.response["Error"]["Code"] == "ThrottlingException"
-            return False
-        return True
+            return True
+        return False
 
     processor.until(delete)
     with pytest.raises(processor.sagemaker.exceptions.ClientError, match="Could not find requested job"):

@@ -1,7 +1,6 @@
-"""Puts the `/opt/ml` tree of each host of a processing job in its folder (source: AWS's developer guide, "How
-SageMaker AI Processing configures your processing container").
+"""Puts the `/opt/ml` tree of each host of a processing job in its folder.
 
-Rule: staging begins with nothing, so that doing it again does no harm. All hosts see the same objects: what
+Source: AWS's developer guide, the chapter on how the container of a processing job is configured. Rule: staging begins with nothing, so that doing it again does no harm. All hosts see the same objects: what
 one of them has is not fetched again for another.
 """
 
@@ -50,7 +49,7 @@ def _configure(job: Resource, layout: Layout, host: str) -> None:
     outputs = (layout.root / output.place for output in outputs_of(job.spec))
     for folder in (config, layout.message.parent, *outputs):
         folder.mkdir(parents=True, exist_ok=True)
-    given = {name: member for name, member in job.spec.items() if name not in {"NetworkConfig"}}
+    given = {name: member for name, member in job.spec.items() if name != "NetworkConfig"}
     write_marker(config / "processingjobconfig.json", {"ProcessingJobArn": job.arn, **given})
     hosts = {"current_host": host, "hosts": list(hosts_of(job.spec))}
     write_marker(config / "resourceconfig.json", hosts)

@@ -29,7 +29,7 @@ from sagestead.planning.steps import (
     Stop,
     SyncOutputs,
 )
-from sagestead.planning.training_hosts import Hosts, host_of, hosts_seen, run_ids_of
+from sagestead.planning.training_hosts import Hosts, host_of, hosts_seen, run_ids_of, start_of
 
 STOP_GRACE = 120.0
 PEER_GRACE = 5.0
@@ -146,7 +146,8 @@ def _beginning_anew(job: Resource, hosts: Hosts, now: float) -> Plan:
     if hosts.living:
         return _stop(job, hosts, 0, now)
     detail = {name: value for name, value in job.detail.items() if name != "_synced_at"}
-    return _stage(job, {**detail, "_phase": "Staging", "_staged_after": now}, now)
+    detail |= {"_phase": "Staging", "_staged_after": now, "_start": start_of(job) + 1}
+    return _stage(job, detail, now)
 
 
 def _stopping(job: Resource, seen: Observed, now: float) -> Plan:
@@ -219,6 +220,7 @@ def _run_spec(job: Resource, seen: Observed) -> RunSpec:
             **job.spec.get("Environment", {}),
         },
         threads=seen.threads,
+        start=start_of(job),
         runtime=framework.runtime if framework else None,
         command=command_of(job.spec),
         isolated=bool(job.spec.get("NetworkConfig", {}).get("EnableNetworkIsolation")),
