@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,34 @@ def test_two_who_need_the_same_runtime_share_one_building(tmp_path: Path) -> Non
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
+
+
+BUILDER = """
+from pathlib import Path
+from sagestead.worker.toolkit.environments import Environments
+Environments(Path("/"), {"PATH": "/usr/bin:/bin"}, lambda line: print(line, flush=True))._run(
+    ["sh", "-c", "echo $$; exec sleep 600"]
+)
+"""
+
+
+def test_an_installer_ends_with_whoever_started_it_even_when_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUILDER], stdout=subprocess.PIPE) as builder:
+        assert builder.stdout is not None
+        installer = int(builder.stdout.readline())
+        builder.kill()
+        builder.wait()
+    deadline = time.monotonic() + 10
+    while b"sleep" in _command(installer):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_an_index_that_cannot_be_reached_is_told_from_any_other_failure() -> None:

@@ -141,6 +141,21 @@ class Enclosure:
                 os.chown(path, self._user, self._user, follow_symlinks=False)
 
 
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """Return a command that is killed when the process that starts it ends, however that ends."""
+    if sys.platform != "linux":
+        return list(command)
+    order: dict[str, object] = {
+        "root": None,
+        "closed": [],
+        "needs": [],
+        "writes": [],
+        "user": None,
+        "isolated": False,
+    }
+    return _launch({**order, "folder": "/", "command": list(command)})
+
+
 def _below(folder: Path) -> Iterator[str]:
     """Yield a folder and everything below it; a channel may hold a million files."""
     yield str(folder)

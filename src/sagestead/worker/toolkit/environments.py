@@ -26,6 +26,7 @@ from sagestead.domain.refused_model import ModelRefused
 from sagestead.domain.runtimes import RUNTIMES, Runtime, digest_of
 from sagestead.worker.run_folder import read_json, write_json
 from sagestead.worker.toolkit import interpreters
+from sagestead.worker.toolkit.enclosure import ending_with_us
 from sagestead.worker.toolkit.interpreters import Interpreter
 
 READABLE = 0o022
@@ -213,7 +214,7 @@ class Environments:
     def _run(self, command: Sequence[str]) -> list[str] | None:
         """Run a command; return its last lines when it failed."""
         process = subprocess.Popen(  # noqa: S603 - our own commands
-            command,
+            ending_with_us(command),
             env=self.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
