@@ -18,6 +18,7 @@ The folder (made by the engine, filled by control before the start, read by cont
     stop.json          {"deadline": seconds}, when it was asked to end: killed then
     packages/          what programs of the user's install for themselves (worker/toolkit/workshop.py)
     prepared/          what front doors map, once a `prepare` run has written it whole
+    prepared.kept      there once that is on the disk: before, it counts while the process lives
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision

@@ -33,9 +33,6 @@ Sections: TypeAlias = dict[int, NDArray[Any]]
 (TREES, TREES_AT, NODES, NODES_AT, CATEGORIES_AT, BITS_AT, WEIGHTS_AT) = range(8, 15)
 HEADER = 16
 
-VERSION = 2
-"""Of the layout: another one must not walk what this one wrote."""
-
 # KIND
 NUMERIC, CATEGORICAL, LINEAR = range(3)
 

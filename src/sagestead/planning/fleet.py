@@ -3,7 +3,8 @@
 Rules: run ids are deterministic, so that a second controller or a restart means the same instances. A variant
 whose program can prepare its models has one run, which does that, and its instances are replicas in the front
 doors, as many as are asked for; any other variant has a run for each instance. When the server changes from
-one way to the other, what answered before does so until all that is wanted answers.
+one way to the other, or prepares models in another layout, what answered before does so until all that is
+wanted answers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sagestead.domain.images import resolved_image
 from sagestead.domain.resources import Json, Key, Resource
 from sagestead.domain.routes import Route, Variant
 from sagestead.domain.runs import Role, RunState
-from sagestead.planning.programs import Programs, program_of_container
+from sagestead.planning.programs import Program, Programs, program_of_container
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Fleet:
         either = [
             f"{self._before(variant)}{end}"
             for variant in self.spec["ProductionVariants"]
-            for end in (*range(variant["DesiredInstanceCount"]), "model")
+            for end in (*range(variant["DesiredInstanceCount"]), self._model(variant))
         ]
         return (*either, self.shared)
 
@@ -125,10 +126,14 @@ class Fleet:
         program = program_of_container(self.programs, variant.get("Container", {}))
         before = self._before(variant)
         if program is not None and program.prepare is not None:
-            return [Instance(f"{before}model", variant, "prepare", program.prepare)]
+            return [Instance(f"{before}{_model(program)}", variant, "prepare", program.prepare)]
         entry, runtime = (program.load, program.runtime) if program else ("", None)
         ordinals = range(variant["DesiredInstanceCount"])
         return [Instance(f"{before}{ordinal}", variant, "serve", entry, runtime) for ordinal in ordinals]
+
+    def _model(self, variant: Json) -> str:
+        program = program_of_container(self.programs, variant.get("Container", {}))
+        return _model(program) if program else "model"
 
     def _before(self, variant: Json) -> str:
         """Return how the ids of a variant's runs begin."""
@@ -140,11 +145,13 @@ class Fleet:
         ready = [run for one in wanted if (run := runs.get(one.run_id)) is not None and is_ready(run)]
         if len(ready) == len(wanted):
             return ready
-        role, before = wanted[0].role, self._before(variant)
+        role, before, ids = wanted[0].role, self._before(variant), {one.run_id for one in wanted}
         former = [
             run
             for run_id, run in runs.items()
-            if run_id.startswith(before) and run.spec.role != role and is_ready(run)
+            if run_id.startswith(before)
+            and (run.spec.role != role or (role == "prepare" and run_id not in ids))
+            and is_ready(run)
         ]
         return former or ready
 
@@ -175,6 +182,11 @@ def wanted_fleet(endpoint: Resource, programs: Programs) -> Fleet:
     if serving is not None and serving.accepted == accepted:
         return Fleet(endpoint.key, serving.generation, accepted, endpoint.spec, programs)
     return Fleet(endpoint.key, accepted, accepted, endpoint.spec, programs)
+
+
+def _model(program: Program) -> str:
+    """Return how the ids of runs end that prepare models."""
+    return f"model-{program.layout}" if program.layout else "model"
 
 
 def _prefix(key: Key) -> str:

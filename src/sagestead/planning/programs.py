@@ -25,6 +25,9 @@ class Program:
     prepare: str | None = None
     """There when models hold no user code: front doors may host what it makes of them."""
 
+    layout: str = ""
+    """Of what it prepares: what another version of the program has prepared is prepared again."""
+
     runtime: str | None = None
     """Where a program of a user's is run (domain/runtimes.py)."""
 

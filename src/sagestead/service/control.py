@@ -16,6 +16,7 @@ from types import FrameType
 from sagestead.control.accounts import open_account
 from sagestead.control.reconciler.loop import Reconciler
 from sagestead.engines.process.engine import ProcessEngine
+from sagestead.forest.version import VERSION
 from sagestead.optimizer import suggest
 from sagestead.planning.programs import Program, Programs
 from sagestead.service import lifeline
@@ -29,6 +30,7 @@ PROGRAMS = {
         load="sagestead.algorithms.xgboost.serving:load",
         prepare="sagestead.algorithms.xgboost.hosting:prepare",
         train="sagestead.algorithms.xgboost.training:train",
+        layout=str(VERSION),
     ),
 }
 

@@ -110,20 +110,24 @@ def _serve(task: Work) -> int:
 
 
 def _prepare(task: Work) -> int:
-    """Leave the model where front doors can map it: whole or not at all, also after a power cut."""
+    """Leave the model where front doors can map it: whole or not at all.
+
+    Nobody waits until it is on the disk as well: before `kept` says so, it counts while this process lives.
+    """
     run = task.run
-    if run.prepared.is_dir():
+    if run.kept.exists():
         return 0
     shutil.rmtree(run.draft, ignore_errors=True)
     run.draft.mkdir()
     _unpack(task)
     prepare = cast(Prepare, _entry(task.spec.entry))
     prepare(run.layout.model, task.spec.image, task.spec.environment, run.draft)
-    for path in (*run.draft.iterdir(), run.draft):
-        _flush(path)
-    run.draft.rename(run.prepared)
-    _flush(run.path)
     shutil.rmtree(run.layout.root, ignore_errors=True)
+    run.draft.rename(run.prepared)
+    tell(task.notices, run)
+    for path in (*run.prepared.iterdir(), run.prepared, run.path):
+        _flush(path)
+    run.kept.touch()
     return 0
 
 

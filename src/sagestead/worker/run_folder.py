@@ -89,6 +89,11 @@ class RunFolder:
         return self.path / "prepared"
 
     @property
+    def kept(self) -> Path:
+        """There once `prepared` is on the disk; without it a power cut may have torn it."""
+        return self.path / "prepared.kept"
+
+    @property
     def draft(self) -> Path:
         """Where `prepared` is written."""
         return self.path / "prepared.draft"

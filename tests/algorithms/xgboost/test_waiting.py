@@ -16,7 +16,7 @@ def test_openmp_is_told_to_sleep_before_it_is_loaded(given: dict[str, str], foun
         "import os, sys\n"
         "from sagestead.engines.process.zygote import PRELOADED\n"
         "assert 'xgboost' not in sys.modules\n"
-        "__import__(PRELOADED[0])\n"
+        "__import__(PRELOADED['working'][0])\n"
         "print('xgboost' in sys.modules, os.environ['OMP_WAIT_POLICY'])\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}

@@ -113,6 +113,35 @@ def test_a_prepared_folder_that_was_removed_is_made_again(still: World) -> None:
         delete(still, "again")
 
 
+def test_another_version_prepares_models_again_and_what_answers_does_until_then(still: World) -> None:
+    with still.reconciling("inline"):
+        uri = still.put_model("relaid.tar.gz", b"hello ")
+        endpoint = in_service(still, "relaid", variant(uri))
+        before = prepared(still, "relaid")
+    with still.reconciling("relaid"):
+        still.until(lambda: prepared(still, "relaid") != before)  # a route without an address would raise
+        assert (prepared(still, "relaid") / "greeting").read_bytes() == b"hello "
+        still.until(lambda: not before.exists())
+        assert [run.run_id.rpartition("/")[2] for run in still.runs(endpoint)] == ["model-2"]
+        delete(still, "relaid")
+        still.until(lambda: not still.runs(endpoint))
+
+
+def test_a_prepared_model_counts_at_once_and_after_a_crash_only_from_the_disk(still: World) -> None:
+    with still.reconciling("inline"):
+        uri = still.put_model("torn.tar.gz", b"hello ")
+        endpoint = in_service(still, "torn", variant(uri))
+        run = RunFolder(prepared(still, "torn").parent)
+        still.until(run.kept.exists)
+    run.kept.unlink()
+    (run.prepared / "greeting").write_bytes(b"")  # as a power cut may leave it
+    assert [one.prepared for one in still.runs(endpoint)] == [None]
+    with still.reconciling("inline"):
+        still.until(run.kept.exists)
+        assert (prepared(still, "torn") / "greeting").read_bytes() == b"hello "
+        delete(still, "torn")
+
+
 def test_a_restart_prepares_nothing_anew_and_another_way_of_hosting_takes_over(still: World) -> None:
     with still.reconciling("inline"):
         uri = still.put_model("rehosted.tar.gz", b"hello ")

@@ -42,6 +42,7 @@ IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 PROGRAMS = {
     "worker": {"xgboost": Program(load="jobs:load", train="jobs:train")},
     "inline": {"xgboost": Program(load="jobs:load", train="jobs:train", prepare="jobs:prepare")},
+    "relaid": {"xgboost": Program(load="jobs:load", train="jobs:train", prepare="jobs:prepare", layout="2")},
 }
 DEADLINE = 60.0
 

@@ -1,8 +1,7 @@
 """A model prepared once and then only mapped (contracts: worker.contract.Prepare, Open).
 
 Rule: `prepare` reads and checks the model's files; `open_prepared` never does, nor executes anything: it maps
-what `prepare` left after it has seen that every byte is there. `model.json` is written last and under its
-name only when everything is on the disk, so that a folder without it is not whole.
+what `prepare` left after it has seen that every byte is there.
 
     model.json   layout, image, environment, models: [{objective, classes, words, sha256}]
     plan-N       the plan of model N (`forest.layout`), as the machine's own 32-bit words
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -32,9 +30,10 @@ from sagestead.forest import layout
 from sagestead.forest.mapping import map_words
 from sagestead.forest.objectives import OBJECTIVES
 from sagestead.forest.schema import CLASSES
+from sagestead.forest.version import VERSION
 from sagestead.worker.contract import InlineModel, ModelRefused
 
-_LAYOUT = f"{layout.VERSION} {sys.byteorder}"
+_LAYOUT = f"{VERSION} {sys.byteorder}"
 _FACTS = "model.json"
 _LARGEST_FACTS = 1 << 20
 _MODELS = 1 << 12
@@ -52,7 +51,7 @@ def prepare(model_dir: Path, image: str, environment: Mapping[str, str], prepare
     for number, ensemble in enumerate(ensembles_of(model_dir, environment)):
         words = plan_of(ensemble)
         content = words.data.cast("B")
-        _write(prepared / f"plan-{number}", content)
+        (prepared / f"plan-{number}").write_bytes(content)
         models.append(
             {
                 "objective": ensemble.objective,
@@ -63,13 +62,7 @@ def prepare(model_dir: Path, image: str, environment: Mapping[str, str], prepare
         )
     kept = {name: environment[name] for name in ENVIRONMENT if name in environment}
     facts = {"layout": _LAYOUT, "image": image, "environment": kept, "models": models}
-    _write(prepared / f"{_FACTS}.part", json.dumps(facts, indent=1).encode())
-    (prepared / f"{_FACTS}.part").rename(prepared / _FACTS)
-    folder = os.open(prepared, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    (prepared / _FACTS).write_bytes(json.dumps(facts, indent=1).encode())
 
 
 def open_prepared(prepared: Path) -> InlineModel:
@@ -132,10 +125,3 @@ def _mapped(path: Path, model: dict[str, Any], threads: int) -> Booster:
 @lru_cache(maxsize=1024)
 def _shared(image: str, environment: tuple[tuple[str, str], ...]) -> Settings:
     return settings_of(image, dict(environment))
-
-
-def _write(path: Path, content: Any) -> None:  # noqa: ANN401 - bytes or a view of them
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

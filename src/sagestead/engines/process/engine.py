@@ -47,30 +47,33 @@ class ProcessEngine:
         self._clock = clock
         self._places = Places.prepare(root)
         self._mutex = threading.Lock()
-        self._nursery = Nursery()
+        self._preparing = Nursery("preparing")
+        self._nursery = Nursery("working")
         self._watch = Watch(self._places.notices, self._look)
         self._pulse = Pulse(silence, self._instances, self._end_hung)
         self._deadlines: dict[Path, float] = {}
         self._living = Living()
 
     def start(self) -> None:
-        """Start the zygote and take over the runs that live already."""
+        """Start the zygotes and take over the runs that live already."""
         with self._mutex:
+            self._preparing.start()
             self._nursery.start()
             self._adopt()
         self._watch.start()
         self._pulse.start()
 
     def close(self) -> None:
-        """End the zygote; runs go on, and another engine may take them over."""
+        """End the zygotes; runs go on, and another engine may take them over."""
         self._pulse.close()
         self._watch.close()
         with self._mutex:
+            self._preparing.close()
             self._nursery.close()
 
     @property
     def zygote_id(self) -> int | None:
-        """Process id of the zygote."""
+        """Process id of the zygote of whatever serves or works."""
         return self._nursery.process_id
 
     def folder(self, run_id: str) -> Path:
@@ -86,6 +89,7 @@ class ProcessEngine:
             EngineFailed: two zygotes in a row ended before they could start it.
         """
         run = RunFolder(self.folder(run_id))
+        nursery = self._preparing if spec.role == "prepare" else self._nursery
         with self._mutex:
             for _ in range(2):
                 held = lock.take(run.lock)
@@ -94,10 +98,10 @@ class ProcessEngine:
                     return
                 try:
                     self._begin(run, run_id, spec)
-                    self._nursery.fork(run, self._places.address(run_id), self._places.notices, held)
+                    nursery.fork(run, self._places.address(run_id), self._places.notices, held)
                     self._living.add(run, run_id)
                 except ZygoteLost:
-                    self._replace_zygote()
+                    self._replace(nursery)
                 else:
                     return
                 finally:
@@ -161,6 +165,10 @@ class ProcessEngine:
         attempt, interruptions = (last.attempt + 1, last.interruptions) if last else (1, 0)
         for name in _LEFT_OVER:
             getattr(run, name).unlink(missing_ok=True)
+        if not run.prepared.is_dir():
+            run.kept.unlink(missing_ok=True)
+        if not run.kept.exists():
+            shutil.rmtree(run.prepared, ignore_errors=True)
         self._deadlines.pop(run.path, None)
         self._places.enlist(spec.owner, run_id)
         Record(run_id, spec, attempt, interruptions, self._clock()).write(run)
@@ -179,8 +187,9 @@ class ProcessEngine:
     def _look(self, names: frozenset[str]) -> list[str]:
         """Replace a lost zygote and kill what is overdue; return the ids of runs that changed."""
         with self._mutex:
-            if self._nursery.needs_another():
-                self._replace_zygote()
+            for nursery in (self._preparing, self._nursery):
+                if nursery.needs_another():
+                    self._replace(nursery)
             now = self._clock()
             for path in [path for path, deadline in self._deadlines.items() if deadline <= now]:
                 if lock.held(RunFolder(path).lock):
@@ -207,9 +216,9 @@ class ProcessEngine:
                     log.write(b"The instance did not answer a ping in time and is replaced.\n")
                 _kill(run)
 
-    def _replace_zygote(self) -> None:
-        self._nursery.close()
-        self._nursery.start()
+    def _replace(self, nursery: Nursery) -> None:
+        nursery.close()
+        nursery.start()
         self._living.orphan()
 
     def _adopt(self) -> None:

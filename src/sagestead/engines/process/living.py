@@ -30,6 +30,7 @@ class _Life:
     run_id: str
     is_adopted: bool
     address: Path | None = None
+    is_prepared: bool = False
 
 
 class Living:
@@ -83,6 +84,9 @@ class Living:
     def _has_changed(self, life: _Life) -> bool:
         if not lock.held(life.run.lock):
             return self._lives.pop(life.run.path.name, None) is not None
+        if not life.is_prepared and life.run.prepared.is_dir():
+            life.is_prepared = True
+            return True
         if life.address is None:
             life.address = _address(life.run)
             return life.address is not None

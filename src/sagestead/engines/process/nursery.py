@@ -32,9 +32,14 @@ class ZygoteLost(Exception):  # noqa: N818 - an event
 
 
 class Nursery:
-    """One zygote at a time. Not for several threads at once: the engine calls it under its mutex."""
+    """One zygote at a time. Not for several threads at once: the engine calls it under its mutex.
 
-    def __init__(self) -> None:
+    Args:
+        kind: which libraries the zygote has loaded (`zygote.PRELOADED`).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._started = 0.0
@@ -54,7 +59,8 @@ class Nursery:
         if lifeline := os.environ.get(LIFELINE):
             environment[LIFELINE] = lifeline
             passed.append(int(lifeline))
-        command = [sys.executable, "-P", "-m", "sagestead.engines.process.zygote", str(theirs.fileno())]
+        module = "sagestead.engines.process.zygote"
+        command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), self._kind]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.DEVNULL,

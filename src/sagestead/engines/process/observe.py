@@ -39,8 +39,9 @@ def observe(run: RunFolder, *, lives: bool) -> RunState | None:
         return None
     ready = read_json(run.ready) if lives else None
     end = None if lives else read_json(run.exit)
-    prepared = record.spec.role == "prepare" and not lives and run.prepared.is_dir()
+    prepared = record.spec.role == "prepare" and run.prepared.is_dir() and (lives or run.kept.exists())
     if prepared:
+        lives = False  # to whoever wants the model; what is left to do is for a power cut
         end = {"code": 0, "at": end["at"] if end else run.prepared.stat().st_mtime}
     return RunState(
         run_id=record.run_id,
