@@ -104,7 +104,7 @@ class Artifacts:
         return [RunFolder(self._engine.folder(run_id)).layout for run_id in run_ids]
 
     def _output(self, job: Resource, sources: Sequence[Path], folder: Path, name: str) -> None:
-        """Store what the hosts left as one archive, or as files if the client wants so; not when it is none."""
+        """Store what the hosts left, if anything, as one archive, or as files if the client wants so."""
         source = sources[0] if len(sources) == 1 else _merged(sources, folder / f"{name}-of-all")
         files = _files(source)
         if not files:

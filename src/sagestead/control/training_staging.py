@@ -1,4 +1,4 @@
-"""Puts the `/opt/ml` tree of each host of a training job in its folder (spec: container-contract.md section 1).
+"""Puts the `/opt/ml` tree of each host of a training job in place (spec: container-contract.md section 1).
 
 Rule: staging begins with nothing, so that doing it again does no harm. All hosts see the same objects: what
 one of them has is not fetched again for another.

@@ -43,7 +43,7 @@ def ended(detail: Json, spec: Json, now: float) -> Json:
 def runtime_deadline(job: Resource) -> float:
     """Return when the job has run for MaxRuntimeInSeconds, if nothing interrupts it."""
     limit: float = job.spec.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
-    since: float = job.detail["_since"] if "_since" in job.detail else job.created_at
+    since = float(job.detail.get("_since", job.created_at))
     spent: float = job.detail.get("_spent", 0.0)
     return since + limit - spent
 
@@ -56,6 +56,6 @@ def wait_deadline(job: Resource) -> float:
 
 def _spent(detail: Json, now: float) -> float:
     """Return for how many seconds there were instances."""
-    since: float = detail["_since"] if "_since" in detail else now
+    since = float(detail.get("_since", now))
     spent: float = detail.get("_spent", 0.0)
     return spent + max(0.0, now - since)

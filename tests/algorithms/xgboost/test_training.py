@@ -18,6 +18,7 @@ from sagestead.algorithms.xgboost.training import train
 from sagestead.domain.metrics import built_in_metric_definitions, extract
 from sagestead.worker.contract import Invocation
 from sagestead.worker.layout import Layout
+from sagestead.worker.run_folder import RunFolder
 
 HOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 ROWS = 200
@@ -131,6 +132,16 @@ def test_the_same_job_gives_the_same_bytes(job: Job) -> None:
         assert train(layout, image("1.5-1"), 2) == 0
         models.append((layout.model / "xgboost-model").read_bytes())
     assert models[0] == models[1]
+
+
+def test_the_threads_that_a_job_may_use_just_now_change_no_bit_of_its_model(job: Job) -> None:
+    models = []
+    for threads in ("1", "2", "no number"):
+        layout = job({"num_round": "5", "subsample": "0.5", "tree_method": "hist"})
+        RunFolder(layout.root.parent).threads.write_text(threads)
+        assert train(layout, image("1.7-1"), 2) == 0
+        models.append((layout.model / "xgboost-model").read_bytes())
+    assert models[0] == models[1] == models[2]
 
 
 @pytest.mark.parametrize(("tag", "shortened"), [("1.2-2", False), ("1.3-1", True)])

@@ -81,3 +81,13 @@ def test_what_the_library_dropped_is_translated_or_said(
 def test_what_would_change_the_result_is_refused_by_name(given: dict[str, Any]) -> None:
     with pytest.raises(UserFault, match=next(iter(given))):
         translated("1.5-1", **given)
+
+
+@pytest.mark.parametrize("given", [{"tree_method": "exact"}, {"booster": "gblinear"}, {"dsplit": "col"}])
+def test_what_needs_all_data_in_one_place_is_refused_on_several_instances(given: dict[str, Any]) -> None:
+    of_image = behaviour(BuiltInImage("xgboost", "1.7-1"))
+    with pytest.raises(UserFault, match="cannot be used on 2 instances"):
+        to_library(given, of_image, 10, threads=2, hosts=2)
+    params, notes = to_library({"tree_method": "auto"}, of_image, 10, threads=2, hosts=2)
+    assert params["tree_method"] == "approx"
+    assert "2 instances train together" in "".join(notes)
