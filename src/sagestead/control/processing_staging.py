@@ -1,7 +1,8 @@
 """Puts the `/opt/ml` tree of each host of a processing job in its folder.
 
-Source: AWS's developer guide, the chapter on how the container of a processing job is configured. Rule: staging begins with nothing, so that doing it again does no harm. All hosts see the same objects: what
-one of them has is not fetched again for another.
+Source: AWS's developer guide, on how the container of a processing job is configured. Rule: staging begins
+with nothing, so that doing it again does no harm. All hosts see the same objects: what one of them has is not
+fetched again for another.
 """
 
 from __future__ import annotations

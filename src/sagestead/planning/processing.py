@@ -37,8 +37,8 @@ PEER_GRACE = 5.0
 
 ATTEMPTS = 3
 LOOK_SECONDS = 5.0
-FIRST_LOOK_SECONDS = 1.0
-"""A program that has started is looked at this soon; its first Continuous outputs are stored then."""
+SYNC_SECONDS = 2.0
+"""How often Continuous outputs are stored."""
 
 WAIT_SECONDS = 60.0
 """A job that waits for its turn is told when it has come; this is how often it looks by itself."""
@@ -133,11 +133,11 @@ def _processing(job: Resource, seen: Observed, now: float) -> Plan:
 def _watching(job: Resource, seen: Observed, now: float) -> Plan:
     """All is well: store what is to be stored continuously."""
     detail, steps = job.detail, list[Step]()
-    is_wanted = any(output.is_continuous for output in outputs_of(job.spec))
-    if is_wanted and not seen.busy and now >= detail.get("_synced_at", 0) + LOOK_SECONDS:
+    is_time = now >= detail.get("_synced_at", 0) + SYNC_SECONDS
+    if _is_continuous(job) and is_time and not seen.busy:
         detail = {**detail, "_synced_at": now}
         steps.append(SyncOutputs(run_ids_of(job)))
-    look_again = min(now + LOOK_SECONDS, _deadline(detail, job))
+    look_again = _next_look(detail, job, now)
     return Plan(tuple(steps), job.status, detail, look_again)
 
 
@@ -201,7 +201,7 @@ _PHASES: Mapping[str, Callable[[Resource, Observed, float], Plan]] = MappingProx
 
 def _launch(job: Resource, run_ids: tuple[str, ...], detail: Json, seen: Observed, now: float) -> Plan:
     spec = _run_spec(job, seen)
-    look_again = min(now + FIRST_LOOK_SECONDS, _deadline(detail, job))
+    look_again = _next_look(detail, job, now)
     return Plan(tuple(Launch(run_id, spec) for run_id in run_ids), job.status, detail, look_again)
 
 
@@ -265,6 +265,15 @@ def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
 def _limit(job: Resource) -> float:
     limit: float = job.spec.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME)
     return limit
+
+
+def _is_continuous(job: Resource) -> bool:
+    return any(output.is_continuous for output in outputs_of(job.spec))
+
+
+def _next_look(detail: Json, job: Resource, now: float) -> float:
+    pause = SYNC_SECONDS if _is_continuous(job) else LOOK_SECONDS
+    return min(now + pause, _deadline(detail, job))
 
 
 def _deadline(detail: Json, job: Resource) -> float:
