@@ -137,7 +137,7 @@ def test_a_prepared_model_counts_at_once_and_after_a_crash_only_from_the_disk(st
     (run.prepared / "greeting").write_bytes(b"")  # as a power cut may leave it
     assert [one.prepared for one in still.runs(endpoint)] == [None]
     with still.reconciling("inline"):
-        still.until(run.kept.exists)
+        still.until(lambda: run.kept.exists() and addresses(still, "torn"))
         assert (prepared(still, "torn") / "greeting").read_bytes() == b"hello "
         delete(still, "torn")
 
