@@ -1,4 +1,4 @@
-"""SageMaker's SDK 3.27, unmodified: `ModelTrainer`, `HyperparameterTuner`, transform jobs and what it reads back.
+"""SageMaker's SDK 3.27, unmodified: `ModelTrainer`, `HyperparameterTuner`, transform jobs, resources.
 
 Its resources are pydantic models: an answer that lacks a required member, or has an empty structure where
 AWS has none, is refused by the client.

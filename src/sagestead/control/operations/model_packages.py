@@ -140,7 +140,7 @@ def batch_describe_model_package(ctx: Context, request: Json) -> Json:
         }
         for member in ("ModelPackageName", "ModelLifeCycle"):
             found[arn].pop(member, None)
-    return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
+    return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors or None}
 
 
 def find_package(ctx: Context, text: str) -> Resource:
