@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from sagestead.domain.runtimes import RUNTIMES
+from sagestead.worker.isolation import can_leave_network
 from sagestead.worker.run_folder import write_json
 
 Start = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
@@ -56,7 +57,7 @@ class Processor:
         code = self.put(f"{name}/code/run.py", script)
         inputs = [given("code", code, CODE), *more.pop("inputs", [])]
         application = {
-            "ImageUri": IMAGE,
+            "ImageUri": more.pop("image", IMAGE),
             "ContainerEntrypoint": more.pop("entrypoint", ["python3", f"{CODE}/run.py"]),
             **({"ContainerArguments": more.pop("arguments")} if "arguments" in more else {}),
         }
@@ -233,7 +234,8 @@ sys.exit(3)
 def test_a_job_is_stopped_with_time_to_end_in_order(processor: Processor) -> None:
     processor.run("stopped", PATIENT, outputs={"live": "Continuous", "out": "EndOfJob"})
     processor.until(lambda: processor.keys("stopped/out/") == ["stopped/out/live/first.txt"])
-    assert processor.describe("stopped")["ProcessingJobStatus"] == "InProgress"
+    (row,) = processor.sagemaker.list_processing_jobs(NameContains="stopped")["ProcessingJobSummaries"]
+    assert row["ProcessingJobStatus"] == "InProgress"
     assert "waiting" in processor.lines("stopped")
     processor.sagemaker.stop_processing_job(ProcessingJobName="stopped")
     job = processor.ended("stopped")
@@ -323,9 +325,28 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
+def test_an_isolated_program_reaches_no_network(processor: Processor) -> None:
+    port = processor.s3.meta.endpoint_url.rpartition(":")[2].strip("/")
+    script = (
+        f"import socket\ntry:\n    socket.create_connection(('127.0.0.1', {port}), 5)\n"
+        "except OSError as error:\n    print('reached', type(error).__name__)\n"
+    )
+    request = {"NetworkConfig": {"EnableNetworkIsolation": True}}
+    if not can_leave_network():
+        with pytest.raises(processor.sagemaker.exceptions.ClientError, match="EnableNetworkIsolation"):
+            processor.run("isolated", script, **request)
+        return
+    processor.run("isolated", script, **request)
+    assert processor.ended("isolated")["ProcessingJobStatus"] == "Completed"
+    assert "reached ConnectionRefusedError" in processor.lines("isolated")
+
+
 def test_a_job_without_its_input_or_its_image_fails(processor: Processor) -> None:
     absent = given("absent", f"s3://{BUCKET}/nothing/", "/opt/ml/processing/absent")
     processor.run("absent", "", inputs=[absent])
+    processor.run("unknown", "", image=IMAGE.replace("3.0-5", "9.9-9"))
+    reason = processor.ended("unknown")["FailureReason"]
+    assert reason.startswith("ClientError: Image 683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgb")
     reason = processor.ended("absent")["FailureReason"]
     assert reason.startswith(f'ClientError: No S3 objects found under S3 URL "s3://{BUCKET}/nothing/"')
 

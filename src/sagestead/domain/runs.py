@@ -23,7 +23,8 @@ The folder (made by the engine, filled by control before the start, read by cont
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
     interrupted        there when it ended because the service did
-    staged.json, collected.json, checkpoints.json, stored.json, outputs.json, instance, log.carried, data-log.carried
+    staged.json, collected.json, checkpoints.json, stored.json, outputs.json, instance, log.carried,
+    data-log.carried
                        control's own notes (control/staging.py, artifacts.py, log_agent.py)
 """
 

@@ -18,6 +18,7 @@ from sagestead.domain.errors import Invalid
 from sagestead.domain.processing import place_of
 from sagestead.domain.resources import Json
 from sagestead.domain.s3_uri import locate
+from sagestead.worker.isolation import can_leave_network
 
 _JOB = frozenset(
     {
@@ -66,8 +67,7 @@ def check(request: Json) -> None:
     _check_inputs(request.get("ProcessingInputs", []))
     _check_outputs(request.get("ProcessingOutputConfig", {}))
     _check_cluster(request["ProcessingResources"]["ClusterConfig"])
-    remedies = {"VpcConfig": "jobs run on this machine, outside of any VPC; leave it out"}
-    refuse_others(request.get("NetworkConfig", {}), _NETWORK, "NetworkConfig.", remedies)
+    _check_network(request.get("NetworkConfig", {}))
 
 
 def check_references(ctx: Context, request: Json) -> None:
@@ -122,6 +122,16 @@ def _check_cluster(cluster: Json) -> None:
         if not cluster.get(member):
             raise Invalid(f"{at}{member} is missing: give an InstanceType and an InstanceCount.")
     check_instances("processing job", {cluster["InstanceType"]: cluster["InstanceCount"]}, {})
+
+
+def _check_network(network: Json) -> None:
+    at = "NetworkConfig."
+    remedies = {"VpcConfig": "jobs run on this machine, outside of any VPC; leave it out"}
+    refuse_others(network, _NETWORK, at, remedies)
+    isolated = network.get("EnableNetworkIsolation", False)
+    if isolated and not can_leave_network():
+        remedy = "this machine lets no process have a network of its own; allow that, or set it to false"
+        raise refused(f"{at}EnableNetworkIsolation", isolated, remedy)
 
 
 def _check_place(member: Json, at: str) -> None:
