@@ -276,9 +276,7 @@ class World:
 
     def _let_happen(self) -> None:
         for run_id in list(self.busy):
-            if "Uploading" in self._phases() or (
-                self.resource.key.kind is Kind.TRANSFORM_JOB and self.runs
-            ):
+            if "Uploading" in self._phases() or (self.resource.key.kind is Kind.TRANSFORM_JOB and self.runs):
                 self.collect()
             else:
                 self.stage(run_id)
@@ -318,9 +316,7 @@ def transform_job(instances: int) -> World:
 def processing_job(instances: int = 1) -> World:
     spec: Json = {
         "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "x.py"]},
-        "ProcessingResources": {
-            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": instances}
-        },
+        "ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": instances}},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
     }
     return World(_resource(Kind.PROCESSING_JOB, "p", "InProgress", spec, {}))

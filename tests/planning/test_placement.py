@@ -77,6 +77,11 @@ def test_what_a_resource_takes() -> None:
     assert job_of(resource(transform, "InProgress", _has_place=True), 1) == Job(
         key("j", transform), 5, 3, runs=True, hosts=3
     )
+    processing = resource(Kind.PROCESSING_JOB, "InProgress", _phase="Staging")
+    spec = {"ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2}}}
+    place = key("j", Kind.PROCESSING_JOB)
+    assert job_of(replace(processing, spec=spec), 4) == Job(place, 5, 4, runs=True, hosts=2)
+    assert job_of(replace(processing, spec=spec, detail={}), 4) == Job(place, 5, 4, runs=False, hosts=2)
     assert job_of(resource(Kind.ENDPOINT, "InService"), 2) is None
     assert job_of(Resource(key("j"), "arn", {}, "InProgress"), 2) == job("j", 0)
 
