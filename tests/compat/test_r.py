@@ -1,4 +1,4 @@
-"""R through reticulate: the article that this project began with, line by line, and the README's scripts."""
+"""R through reticulate: the article that this project began with, tuning, the README's scripts."""
 
 import re
 import shutil
@@ -21,6 +21,45 @@ printed <- readLines("../03_Model_tuning/predictions/hotels_test.csv.out", n = 5
 stopifnot(identical(answered, printed))
 stopifnot(identical(format(real_time_predictions), format(batch_predictions)))
 cat("IDENTICAL", answered, "\\n")
+"""
+
+TUNING = """
+library(reticulate)
+library(purrr)
+sagemaker <- import("sagemaker")
+session <- sagemaker$Session(default_bucket = "tuning-in-r")
+bucket <- session$default_bucket()
+upload <- sagemaker$s3$S3Uploader$upload
+uris <- map_chr(c(train = "train", validation = "validation"), function(name)
+  upload(paste0("data/hotels_", name, ".csv"), paste0("s3://", bucket, "/tuning-r")))
+image <- sagemaker$image_uris$retrieve("xgboost", session$boto_region_name, "1.2-1")
+estimator <- sagemaker$estimator$Estimator(
+  image_uri = image, role = Sys.getenv("SAGEMAKER_ROLE_ARN"), instance_count = 1L,
+  instance_type = "ml.m5.large", output_path = paste0("s3://", bucket, "/tuning-r/models"),
+  sagemaker_session = session)
+estimator$set_hyperparameters(objective = "binary:logistic", min_child_weight = 1, eval_metric = "auc")
+tuner <- sagemaker$tuner$HyperparameterTuner(
+  estimator = estimator, objective_metric_name = "validation:auc", objective_type = "Maximize",
+  hyperparameter_ranges = list(
+    eta = sagemaker$tuner$ContinuousParameter(0.1, 0.5, scaling_type = "Logarithmic"),
+    max_depth = sagemaker$tuner$IntegerParameter(1L, 9L),
+    num_round = sagemaker$tuner$IntegerParameter(3L, 20L)),
+  strategy = "Bayesian", max_jobs = 6L, max_parallel_jobs = 3L)
+channels <- map(as.list(uris), function(uri) sagemaker$inputs$TrainingInput(uri, content_type = "csv"))
+tuner$fit(inputs = channels, wait = FALSE)
+job_name <- tuner$latest_tuning_job$name
+status <- function() session$describe_tuning_job(job_name)$HyperParameterTuningJobStatus
+while (status() == "InProgress") Sys.sleep(0.1)
+results <- sagemaker$HyperparameterTuningJobAnalytics(job_name, session)$dataframe()
+stopifnot(nrow(results) == 6, all(results$TrainingJobStatus == "Completed"))
+stopifnot(is.numeric(results$FinalObjectiveValue), all(results$eta >= 0.1), all(results$max_depth <= 9))
+best <- results[which.max(results$FinalObjectiveValue), ]
+stopifnot(best$TrainingJobName == tuner$best_training_job())
+stopifnot(inherits(best$TrainingStartTime, "POSIXct"))
+metrics <- session$describe_training_job(best$TrainingJobName)$FinalMetricDataList
+print(map_chr(metrics, "MetricName"))
+model <- session$create_model_from_job(best$TrainingJobName)
+cat("TUNED", nrow(results), status(), model, "\\n")
 """
 
 
@@ -128,6 +167,20 @@ def test_the_article_runs_line_by_line(
     assert digits == batch[:5]
     assert "hotels-endpoint" not in [row["EndpointName"] for row in client("sagemaker").list_endpoints(
         StatusEquals="InService")["Endpoints"]]  # fmt: skip
+
+
+def test_the_articles_tuning(
+    run: Callable[..., str], interpreter: Path, hotels: Any, client: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("train", "validation"):
+        (tmp_path / "data" / f"hotels_{name}.csv").write_bytes(getattr(hotels, name))
+    (tmp_path / "tuning.R").write_text(TUNING)
+    said = run("Rscript", "tuning.R", RETICULATE_PYTHON=str(interpreter))
+    assert '"ObjectiveMetric"' in said
+    model = said.split("TUNED 6 Completed ")[1].split()[0]
+    container = client("sagemaker").describe_model(ModelName=model)["PrimaryContainer"]
+    assert container["ModelDataUrl"].endswith("/output/model.tar.gz")
 
 
 @pytest.mark.parametrize("language", ["python", "r"])

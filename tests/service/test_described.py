@@ -93,7 +93,7 @@ def test_answers_hold_nothing_empty_and_all_that_is_required(
     for name in ("train", "validation", "test"):
         rows = b"".join(getattr(hotels, name).splitlines(keepends=True)[:300])
         s3.put_object(Bucket=BUCKET, Key=f"{name}.csv", Body=rows)
-    training = {
+    training: dict[str, Any] = {
         "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
         "RoleArn": role,
         "InputDataConfig": [channel(name) for name in ("train", "validation")],
