@@ -293,7 +293,7 @@ def _obstacle(fresh: list[Instance], seen: Observed, detail: Json, now: float) -
 
 
 def _is_coming_up(run: RunState) -> bool:
-    """Say whether the time that an instance has to answer runs: not after a power cut, nor while its runtime is built."""
+    """Say whether the time for an answer runs: not after a power cut, nor while the runtime is built."""
     return run.phase is not RunPhase.LOST and (run.equipped or run.phase in backoff.ENDED)
 
 

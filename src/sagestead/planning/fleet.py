@@ -21,7 +21,7 @@ from sagestead.planning.programs import Program, Programs, program_of_container
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One wanted run; `variant` is its ProductionVariant in the endpoint's spec, the rest as in its RunSpec."""
+    """One wanted run; `variant` is its ProductionVariant in the spec, the rest as in its RunSpec."""
 
     run_id: str
     variant: Json
