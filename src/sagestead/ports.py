@@ -80,7 +80,8 @@ class Resources(Protocol):
 
     Law: an acknowledged write survives power loss, unless its `Change` may be undone. `update` and `delete`
     name the resource as it was read and raise `Stale` when anyone wrote it since (or when a lease is held and
-    `seen.lease` is not its token); of two writers one wins. `page` with keyset tokens never repeats or skips a row that existed throughout.
+    `seen.lease` is not its token); of two writers one wins. `page` with keyset tokens never repeats or skips
+    a row that existed throughout.
     """
 
     def create(self, draft: Resource) -> Resource:

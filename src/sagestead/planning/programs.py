@@ -63,7 +63,7 @@ def source_of(container: Json) -> str | None:
 
 
 def source_of_training(spec: Json) -> str | None:
-    """Return the S3 URI of a training job's source archive, or None; SDKs write it as JSON, others plainly."""
+    """Return the S3 URI of a training job's source archive, or None; SDKs write it as JSON."""
     given = spec.get("HyperParameters", {}).get("sagemaker_submit_directory")
     found = given or spec.get("Environment", {}).get("SAGEMAKER_SUBMIT_DIRECTORY", "")
     found = found.strip('"')
