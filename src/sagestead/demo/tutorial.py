@@ -145,7 +145,7 @@ class Tutorial:
             sagemaker_session=self.session,
         )
         self.estimator.set_hyperparameters(
-            objective="binary:logistic", eval_metric="auc", num_round=100, early_stopping_rounds=20,
+            objective="binary:logistic", eval_metric="auc", num_round=50, early_stopping_rounds=20,
             eta=0.1, max_depth=6, subsample=0.8, seed=1,
         )  # fmt: skip
         self.inputs = {
@@ -173,8 +173,8 @@ class Tutorial:
             OBJECTIVE,
             {
                 "eta": ContinuousParameter(0.05, 0.5, "Logarithmic"),
-                "max_depth": IntegerParameter(2, 9),
-                "num_round": IntegerParameter(30, 120),
+                "max_depth": IntegerParameter(2, 8),
+                "num_round": IntegerParameter(10, 50),
             },
             max_jobs=TRIALS,
             max_parallel_jobs=AT_ONCE,
