@@ -14,7 +14,7 @@ import pytest
 
 BUCKET = "described"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
-LIMITS = {"MaxRuntimeInSeconds": 600}
+LIMITS: dict[str, Any] = {"MaxRuntimeInSeconds": 600}
 MACHINE: dict[str, Any] = {"InstanceType": "ml.m5.large", "InstanceCount": 1}
 VARIANT = {"VariantName": "AllTraffic", "ModelName": "described", "InstanceType": "ml.m5.large",
            "InitialInstanceCount": 1}  # fmt: skip

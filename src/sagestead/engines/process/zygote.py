@@ -97,7 +97,10 @@ class Zygote:
                     return
 
     def _take_order(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self._engine, _MESSAGE_LIMIT, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._engine, _MESSAGE_LIMIT, 1)
+        except ConnectionResetError:  # an engine that was killed before it read an answer
+            return False
         if not message:
             return False
         os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - takes no keywords
