@@ -37,7 +37,7 @@ final = {one["MetricName"]: one["Value"] for one in last}
 assert set(every["metric_name"]) == set(final), every
 print("CURVE", sorted(final))
 tuner = HyperparameterTuner(estimator, "validation:auc", {"eta": ContinuousParameter(0.1, 0.5)},
-    max_jobs=3, max_parallel_jobs=3)
+    max_jobs=3, max_parallel_jobs=3, base_tuning_job_name="curves")
 tuner.fit(channels, wait=True)
 analytics = HyperparameterTuningJobAnalytics(tuner.latest_tuning_job.name, sagemaker_session=session)
 trials = analytics.dataframe()

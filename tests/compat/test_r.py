@@ -44,7 +44,7 @@ tuner <- sagemaker$tuner$HyperparameterTuner(
     eta = sagemaker$tuner$ContinuousParameter(0.1, 0.5, scaling_type = "Logarithmic"),
     max_depth = sagemaker$tuner$IntegerParameter(1L, 9L),
     num_round = sagemaker$tuner$IntegerParameter(3L, 20L)),
-  strategy = "Bayesian", max_jobs = 6L, max_parallel_jobs = 3L)
+  base_tuning_job_name = "article", strategy = "Bayesian", max_jobs = 6L, max_parallel_jobs = 3L)
 channels <- map(as.list(uris), function(uri) sagemaker$inputs$TrainingInput(uri, content_type = "csv"))
 tuner$fit(inputs = channels, wait = FALSE)
 job_name <- tuner$latest_tuning_job$name

@@ -55,7 +55,8 @@ image = sagemaker.image_uris.retrieve("xgboost", session.boto_region_name, "1.7-
 estimator = Estimator(image, os.environ["SAGEMAKER_ROLE_ARN"], 1, "ml.m5.xlarge", sagemaker_session=session,
     hyperparameters={"objective": "binary:logistic", "num_round": 5})
 ranges = {"eta": ContinuousParameter(0.1, 0.5, "Logarithmic"), "max_depth": IntegerParameter(1, 9)}
-tuner = HyperparameterTuner(estimator, "validation:auc", ranges, max_jobs=5, max_parallel_jobs=3)
+tuner = HyperparameterTuner(estimator, "validation:auc", ranges, max_jobs=5, max_parallel_jobs=3,
+    base_tuning_job_name="attached")
 tuner.fit(channels, wait=True)
 frame = tuner.analytics().dataframe()
 print("ROWS", len(frame), frame["TrainingJobStatus"].unique()[0])
