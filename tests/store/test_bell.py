@@ -10,6 +10,7 @@ from sagestead.ports import Change
 from sagestead.store.bell import Bell
 from sagestead.store.database import open_database
 from sagestead.store.resources import SqlResources
+from sagestead.store.routes import SqlRoutes
 
 
 def test_everyone_who_listens_hears_a_ring_once(tmp_path: Path) -> None:
@@ -63,3 +64,14 @@ def test_a_write_of_another_process_ends_a_wait_and_a_lease_does_not(tmp_path: P
     assert waiting.revision() == writing.revision()
     for database in (waiting, writing):
         database.close()
+
+
+def test_that_a_front_door_has_seen_a_route_is_rung_and_that_it_lives_is_not(tmp_path: Path) -> None:
+    ear, routes = Bell(tmp_path / "bells").listen("control"), SqlRoutes(open_database(tmp_path))
+    routes.acknowledge("front-0", 1, 100.0)
+    assert ear.wait(5)
+    routes.acknowledge("front-0", 1, 100.5)
+    assert not ear.wait(0)
+    routes.acknowledge("front-0", 2, 101.0)
+    assert ear.wait(5)
+    ear.close()

@@ -93,6 +93,7 @@ class SqlRoutes:
         with self._database.write(durable=False, announce=False) as connection:
             if connection.execute(sa.update(front_doors).where(same).values(seen_at=now)).rowcount:
                 return
+        with self._database.write(durable=False) as connection:
             statement = insert(front_doors).values(name=front_door, revision=revision, seen_at=now)
             connection.execute(
                 statement.on_conflict_do_update(
@@ -100,7 +101,6 @@ class SqlRoutes:
                 )
             )
             connection.execute(sa.delete(front_doors).where(front_doors.c.seen_at < now - FORGET_SECONDS))
-            count(connection, "revision")
 
     def leave(self, front_door: str) -> None:
         """A front door says that it serves no more."""
