@@ -55,7 +55,9 @@ def test_two_instances_answer_when_the_endpoint_is_in_service(world: World) -> N
     assert "PendingDeploymentSummary" not in endpoint.detail
     assert endpoint.due_at is None
     assert answers(world, "two") == [b"hello ?", b"hello ?"]
-    streams = world.streams("/aws/sagemaker/Endpoints/two")
+    group = "/aws/sagemaker/Endpoints/two"
+    world.until(lambda: len({stream.stream for stream in world.streams(group)}) == 2)  # carried a moment later
+    streams = world.streams(group)
     assert len({stream.stream for stream in streams}) == 2
     assert all(stream.stream.startswith("AllTraffic/i-") for stream in streams)
     lines = world.lines("/aws/sagemaker/Endpoints/two", "AllTraffic/")
