@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,16 +21,6 @@ KILLS, ROUNDS = 2, 120
 BUCKET = "sagemaker-us-east-1-123456789012"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 ROWS = b"".join(b"%d,%d,%d\n" % (number % 7 < 3, number % 7, number % 5) for number in range(300))
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Iterator[Tree]:
-    found = Tree(tmp_path / "data")
-    found.start()
-    yield found
-    assert found.supervisor is not None
-    if found.supervisor.poll() is None:
-        found.end(signal.SIGTERM)
 
 
 def fit(client: Callable[[str], Any], role: str) -> None:

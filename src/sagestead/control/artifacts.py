@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from sagestead.worker.tarstream import ArchiveRefused
 
 MARKER = "collected.json"
 
-_BYTES = "application/octet-stream"
+BYTES = "application/octet-stream"
 SYNCED = "checkpoints.json"
 
 
@@ -72,7 +73,7 @@ class Artifacts:
         now = {name: _stamp(path) for name, path in local.items()}
         for name, stamp in now.items():
             if before.get(name) != stamp:
-                self._store(job, bucket, prefix + name, local[name], _BYTES)
+                self._store(job, bucket, prefix + name, local[name], BYTES)
         for name in before.keys() - now.keys():
             self._objects.remove(job.key.account, bucket, prefix + name)
         write_marker(folder / SYNCED, {"at": began, "files": now})
@@ -106,7 +107,7 @@ class Artifacts:
     def _output(self, job: Resource, sources: Sequence[Path], folder: Path, name: str) -> None:
         """Store what the hosts left, if anything, as one archive, or as files if the client wants so."""
         source = sources[0] if len(sources) == 1 else _merged(sources, folder / f"{name}-of-all")
-        files = _files(source)
+        files = files_of(source)
         if not files:
             return
         config = job.spec["OutputDataConfig"]
@@ -115,7 +116,7 @@ class Artifacts:
         if config.get("CompressionType") == "NONE":
             inside = "model" if name == "model" else "data"
             for path_name, path in files:
-                self._store(job, bucket, f"{place}/{inside}/{path_name}", path, _BYTES)
+                self._store(job, bucket, f"{place}/{inside}/{path_name}", path, BYTES)
             return
         archive = folder / f"{name}-output.tar.gz"
         try:
@@ -132,25 +133,29 @@ class Artifacts:
         output = job.spec["TransformOutput"]
         bucket, prefix = split_uri(output["S3OutputPath"])
         place = f"{prefix.rstrip('/')}/" if prefix else ""
-        content_type = output.get("Accept") or _BYTES
+        content_type = output.get("Accept") or BYTES
         for source in result.done:
             key = f"{place}{names[source]}.out"
             self._store(job, bucket, key, folder / files[source], content_type)
 
     def _store(self, job: Resource, bucket: str, key: str, path: Path, content_type: str) -> None:
-        try:
-            self._objects.store(job.key.account, bucket, key, path, content_type)
-        except FileNotFoundError:
-            return  # a checkpoint that the job removed meanwhile
-        except Refusal as refusal:
-            raise BadInput(f"Cannot write s3://{bucket}/{key}: {refusal.sentence}") from refusal
-        except KeyError as fault:
-            raise BadInput(
-                f"Cannot write s3://{bucket}/{key}: the account has no bucket {bucket}. Create it first."
-            ) from fault
+        with suppress(FileNotFoundError):  # a checkpoint that the job removed meanwhile
+            store(self._objects, job.key.account, bucket, key, path, content_type)
 
 
-def _files(folder: Path) -> list[tuple[str, Path]]:
+def store(objects: Objects, account: str, bucket: str, key: str, path: Path, content_type: str) -> None:  # noqa: PLR0913, PLR0917 - what a put is
+    """Put a file; raise `BadInput` when it cannot be written there, `FileNotFoundError` when it has gone."""
+    try:
+        objects.store(account, bucket, key, path, content_type)
+    except Refusal as refusal:
+        raise BadInput(f"Cannot write s3://{bucket}/{key}: {refusal.sentence}") from refusal
+    except KeyError as fault:
+        raise BadInput(
+            f"Cannot write s3://{bucket}/{key}: the account has no bucket {bucket}. Create it first."
+        ) from fault
+
+
+def files_of(folder: Path) -> list[tuple[str, Path]]:
     """Return (relative name with `/`, path) of the files below a folder, in order.
 
     Raises:
@@ -167,7 +172,7 @@ def _merged(sources: Sequence[Path], destination: Path) -> Path:
     shutil.rmtree(destination, ignore_errors=True)
     destination.mkdir()
     for source in sources:
-        for name, path in _files(source):
+        for name, path in files_of(source):
             place = destination / name
             try:
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +188,7 @@ def _newest(folders: Sequence[Path]) -> dict[str, Path]:
     """Return the files of several folders by name; of those with the same name the one written last."""
     found: dict[str, Path] = {}
     for folder in folders:
-        for name, path in _files(folder):
+        for name, path in files_of(folder):
             if name not in found or _stamp(path)[1] >= _stamp(found[name])[1]:
                 found[name] = path
     return found

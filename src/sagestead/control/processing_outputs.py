@@ -15,22 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sagestead.control.artifacts import MARKER
+from sagestead.control.artifacts import BYTES, MARKER, files_of, store
 from sagestead.control.markers import read_marker, write_marker
-from sagestead.domain.errors import Refusal
 from sagestead.domain.processing import Output, outputs_of
 from sagestead.domain.resources import Json, Resource
 from sagestead.planning.inputs import BadInput, split_uri
 from sagestead.planning.steps import Collected, CollectProcessing, SyncOutputs
 from sagestead.ports import Clock, Engine, Objects
-from sagestead.worker.archives import entries
 from sagestead.worker.run_folder import RunFolder
-from sagestead.worker.tarstream import ArchiveRefused
 
 STORED = "stored.json"
 """In the folder of each run: size and time of every file that was stored, by output and name."""
 
-_BYTES = "application/octet-stream"
 _PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -73,30 +69,12 @@ class ProcessingOutputs:
         bucket, prefix = split_uri(output.uri)
         place = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
         draft = run.path / "output-draft"
-        for name in _names(run.layout.root / output.place):
+        for name, _ in files_of(run.layout.root / output.place):
             stamp = _copy(run.layout.root, f"{output.place}/{name}", stored.get(name), draft)
             if stamp is not None:
-                self._put(job, bucket, place + name, draft)
+                store(self._objects, job.key.account, bucket, place + name, draft, BYTES)
                 stored[name] = stamp
         draft.unlink(missing_ok=True)
-
-    def _put(self, job: Resource, bucket: str, key: str, path: Path) -> None:
-        try:
-            self._objects.store(job.key.account, bucket, key, path, _BYTES)
-        except Refusal as refusal:
-            raise BadInput(f"Cannot write s3://{bucket}/{key}: {refusal.sentence}") from refusal
-        except KeyError as fault:
-            raise BadInput(
-                f"Cannot write s3://{bucket}/{key}: the account has no bucket {bucket}. Create it first."
-            ) from fault
-
-
-def _names(folder: Path) -> list[str]:
-    """Return the names of the files below a folder, relative and with `/`, in order; raise `BadInput`."""
-    try:
-        return [name for name, _, is_folder in entries(folder) if not is_folder]
-    except ArchiveRefused as refusal:
-        raise BadInput(str(refusal)) from refusal
 
 
 def _copy(root: Path, name: str, known: list[int] | None, draft: Path) -> list[int] | None:

@@ -20,7 +20,6 @@ from sagestead.planning import failure
 from sagestead.planning.steps import (
     Collected,
     CollectProcessing,
-    Forget,
     Launch,
     Plan,
     Staged,
@@ -29,6 +28,7 @@ from sagestead.planning.steps import (
     Stop,
     SyncOutputs,
 )
+from sagestead.planning.tidying import after_end
 from sagestead.planning.training_hosts import Hosts, host_of, hosts_seen, run_ids_of, start_of
 
 STOP_GRACE = 120.0
@@ -42,8 +42,6 @@ SYNC_SECONDS = 2.0
 
 WAIT_SECONDS = 60.0
 """A job that waits for its turn is told when it has come; this is how often it looks by itself."""
-
-ERRAND_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class Observed:
 def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a processing job."""
     if job.status in TERMINAL:
-        return _after_end(job, seen, now)
+        return after_end(job, run_ids_of(job), now, has_runs=bool(seen.runs), busy=seen.busy)
     phase: str = job.detail.get("_phase", "Starting")
     if phase != "Collecting" and job.status == JobStatus.STOPPING:
         return _stopping(job, seen, now)
@@ -251,15 +249,6 @@ def _end(job: Resource, status: str, reason: str | None, now: float) -> Plan:
     if reason is not None:
         detail["FailureReason"] = reason[: failure.LIMIT]
     return Plan((), status, detail, now)
-
-
-def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
-    """Leave nothing behind but the record; not even an errand that a job of the same name would meet."""
-    if not seen.runs and job.detail.get("_cleared") and not seen.busy:
-        return Plan((), job.status, job.detail)
-    look_again = now + ERRAND_SECONDS if seen.busy else None
-    steps = tuple(map(Forget, run_ids_of(job)))
-    return Plan(steps, job.status, {**job.detail, "_cleared": True}, look_again)
 
 
 def _limit(job: Resource) -> float:

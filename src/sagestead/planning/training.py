@@ -22,7 +22,6 @@ from sagestead.planning.programs import Programs, program_of_training
 from sagestead.planning.steps import (
     Collected,
     CollectTraining,
-    Forget,
     Launch,
     Plan,
     ShareThreads,
@@ -32,6 +31,7 @@ from sagestead.planning.steps import (
     Stop,
     SyncCheckpoints,
 )
+from sagestead.planning.tidying import ERRAND_SECONDS, after_end
 from sagestead.planning.training_hosts import Hosts, host_of, hosts_seen, run_ids_of, start_of
 from sagestead.planning.training_time import (
     begun,
@@ -51,8 +51,6 @@ LOOK_SECONDS = 5.0
 
 WAIT_SECONDS = 60.0
 """A job that waits for its turn is told when it has come; this is how often it looks by itself."""
-
-ERRAND_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class Observed:
 def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a training job."""
     if job.status in TERMINAL:
-        return _after_end(job, seen, now)
+        return after_end(job, run_ids_of(job), now, has_runs=bool(seen.runs), busy=seen.busy)
     phase: str = job.detail.get("SecondaryStatus", "Starting")
     if phase == "Uploading":
         return _uploading(job, seen, now)
@@ -342,15 +340,6 @@ def _end(detail: Json, spec: Json, now: float) -> Plan:
     if stage == "Failed":
         detail["FailureReason"] = reason
     return Plan((), _STATUS_OF_STAGE[stage], ended(detail, spec, now), now)
-
-
-def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
-    """Leave nothing behind but the record; not even an errand that a job of the same name would meet."""
-    if not seen.runs and job.detail.get("_cleared") and not seen.busy:
-        return Plan((), job.status, job.detail)
-    look_again = now + ERRAND_SECONDS if seen.busy else None
-    steps = tuple(Forget(run_id) for run_id in run_ids_of(job))
-    return Plan(steps, job.status, {**job.detail, "_cleared": True}, look_again)
 
 
 def _next_look(job: Resource, now: float) -> float:

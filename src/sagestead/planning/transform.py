@@ -19,13 +19,13 @@ from sagestead.planning.programs import Programs, program_of_container
 from sagestead.planning.steps import (
     Collected,
     CollectTransform,
-    Forget,
     Launch,
     Plan,
     Staged,
     StageTransform,
     Stop,
 )
+from sagestead.planning.tidying import after_end
 
 STOP_GRACE = 30.0
 ATTEMPTS = 3
@@ -33,7 +33,6 @@ LOOK_SECONDS = 5.0
 WAIT_SECONDS = 60.0
 """A job that waits for its turn is told when it has come; this is how often it looks by itself."""
 
-ERRAND_SECONDS = 1.0
 
 _STRATEGIES = {"SingleRecord": "SINGLE_RECORD", "MultiRecord": "MULTI_RECORD"}
 
@@ -72,7 +71,7 @@ def run_ids_of(job: Resource) -> tuple[str, ...]:
 def plan(job: Resource, seen: Observed, now: float) -> Plan:
     """Return what to do now about a transform job."""
     if job.status in TERMINAL:
-        return _after_end(job, seen, now)
+        return after_end(job, run_ids_of(job), now, has_runs=bool(seen.runs), busy=seen.busy)
     if job.status == JobStatus.STOPPING:
         return _stop(job, seen, now)
     refusal = _refusal(job, seen)
@@ -147,15 +146,6 @@ def _crash(seen: Observed) -> str | None:
 
 def _is_to_start(run: RunState | None) -> bool:
     return run is None or (run.phase is RunPhase.LOST and run.tries < ATTEMPTS)
-
-
-def _after_end(job: Resource, seen: Observed, now: float) -> Plan:
-    """Leave nothing behind but the record; not even an errand."""
-    if not seen.runs and job.detail.get("_cleared") and not seen.busy:
-        return Plan((), job.status, job.detail)
-    look_again = now + ERRAND_SECONDS if seen.busy else None
-    steps = tuple(map(Forget, run_ids_of(job)))
-    return Plan(steps, job.status, {**job.detail, "_cleared": True}, look_again)
 
 
 def _run_spec(job: Resource, seen: Observed, run_id: str) -> RunSpec:

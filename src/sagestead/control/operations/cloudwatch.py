@@ -7,7 +7,6 @@ sees each one once while others are added.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sagestead.control.context import Context, Operation
+from sagestead.control.operations.places import marked, unmarked
 from sagestead.domain.errors import Invalid, NotImplementedHere
 from sagestead.domain.measurements import NO_UNIT, Series, Statistic, by_period, percentile
 from sagestead.domain.metrics import ENDPOINT_NAMESPACE, ENDPOINT_UNITS
@@ -87,7 +87,7 @@ def get_metric_data(ctx: Context, request: Json) -> Json:
     room = min(request.get("MaxDatapoints", MOST_POINTS), MOST_POINTS)
     if room < 1:
         raise _wrong(f"MaxDatapoints {room} must be at least 1.", "ValidationError")
-    first, after = _unmarked(request, (int, int)) or (0, None)
+    first, after = _place_in(request, (int, int)) or (0, None)
     is_ascending = request.get("ScanBy") == "TimestampAscending"
     results: list[Json] = []
     token = None
@@ -101,7 +101,7 @@ def get_metric_data(ctx: Context, request: Json) -> Json:
         room -= len(shown)
         results.append(_result(query, shown, is_whole=len(shown) == len(found)))
         if len(shown) < len(found):
-            token = _marked((number, shown[-1][0]) if shown else (number, -1 if is_ascending else 2**62))
+            token = marked((number, shown[-1][0]) if shown else (number, -1 if is_ascending else 2**62))
             break
     return {"MetricDataResults": results, "NextToken": token, "Messages": []}
 
@@ -122,10 +122,10 @@ def list_metrics(ctx: Context, request: Json) -> Json:
         for one in ctx.metrics.series(ctx.account, ctx.region, namespace, name, since)
         if all(_has(one, wanted) for wanted in filters)
     ]
-    after = _unmarked(request, (str, str, str))
+    after = _place_in(request, (str, str, str))
     later = [one for one in found if after is None or _place(one) > after]
     shown = later[:MOST_LISTED]
-    token = _marked(_place(shown[-1])) if len(shown) < len(later) else None
+    token = marked(_place(shown[-1])) if len(shown) < len(later) else None
     return {"Metrics": [_metric(one) for one in shown], "NextToken": token}
 
 
@@ -250,20 +250,13 @@ def _place(series: Series) -> tuple[str, str, str]:
     return series.namespace, json.dumps(series.dimensions), series.name
 
 
-def _marked(place: tuple[str | int, ...]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-
-def _unmarked(request: Json, kinds: tuple[type, ...]) -> tuple[Any, ...] | None:
+def _place_in(request: Json, kinds: tuple[type, ...]) -> tuple[Any, ...] | None:
     """Return the place in `NextToken`, whose parts have these types; None without a token."""
     token = request.get("NextToken")
     if token is None:
         return None
-    try:
-        place = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
-    except (ValueError, RecursionError):
-        place = None
-    if not isinstance(place, list) or tuple(type(part) for part in place) != kinds:
+    place = unmarked(token, kinds)
+    if place is None:
         raise _wrong("NextToken is not one of the last answer's; send that.", "InvalidNextToken")
     return tuple(place)
 

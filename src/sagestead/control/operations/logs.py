@@ -6,9 +6,7 @@ every line once and in order while lines are added.
 
 from __future__ import annotations
 
-import base64
 import binascii
-import json
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -16,6 +14,7 @@ from typing import Any
 
 from sagestead.control.context import Context, Operation
 from sagestead.control.operations.log_search import Place, matcher, merged
+from sagestead.control.operations.places import marked, unmarked
 from sagestead.domain.errors import Invalid, NotFound, NotImplementedHere
 from sagestead.domain.logs import LogEvent, LogStream, StreamSummary
 from sagestead.domain.resources import Json, partition_of
@@ -39,10 +38,10 @@ def describe_log_groups(ctx: Context, request: Json) -> Json:
     if request.get("logGroupClass", "STANDARD") != "STANDARD":
         return {"logGroups": []}
     names = [name for name in ctx.logs.groups(ctx.account, ctx.region, prefix) if pattern in name]
-    after = _unmarked(request, [str])
+    after = _place_in(request, [str])
     later = [name for name in names if after is None or name > after[0]]
     shown = later[: request.get("limit", 50)]
-    token = _marked([shown[-1]]) if len(shown) < len(later) else None
+    token = marked([shown[-1]]) if len(shown) < len(later) else None
     return {"logGroups": [_group(ctx, name) for name in shown], "nextToken": token}
 
 
@@ -60,12 +59,12 @@ def describe_log_streams(ctx: Context, request: Json) -> Json:
         return [summary.last_event or 0 if by_time else 0, summary.stream.stream]
 
     descending = request.get("descending", False)
-    after = _unmarked(request, [int, str])
+    after = _place_in(request, [int, str])
     ordered = sorted(found, key=place, reverse=descending)
     if after is not None:
         ordered = [one for one in ordered if (place(one) < after if descending else place(one) > after)]
     shown = ordered[: request.get("limit", 50)]
-    token = _marked(place(shown[-1])) if len(shown) < len(ordered) else None
+    token = marked(place(shown[-1])) if len(shown) < len(ordered) else None
     return {"logStreams": [_stream(ctx, summary) for summary in shown], "nextToken": token}
 
 
@@ -98,7 +97,7 @@ def filter_log_events(ctx: Context, request: Json) -> Json:
     wanted = matcher(request.get("filterPattern", ""))
     streams = _selected(ctx, request)
     end = request.get("endTime")
-    after = _unmarked(request, [int, str, int])
+    after = _place_in(request, [int, str, int])
     scan = merged(
         ctx.logs,
         streams,
@@ -120,7 +119,7 @@ def filter_log_events(ctx: Context, request: Json) -> Json:
     return {
         "events": shown,
         "searchedLogStreams": [],
-        "nextToken": _marked(after) if more and after is not None else None,
+        "nextToken": marked(after) if more and after is not None else None,
     }
 
 
@@ -250,20 +249,13 @@ def _wrong(sentence: str) -> Invalid:
     return Invalid(sentence, code="InvalidParameterException")
 
 
-def _marked(place: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-
-def _unmarked(request: Json, kinds: list[type]) -> list[Any] | None:
+def _place_in(request: Json, kinds: list[type]) -> list[Any] | None:
     """Return the place in `nextToken`, whose parts have these types; None without a token."""
     token = request.get("nextToken")
     if token is None:
         return None
-    try:
-        place = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
-    except (ValueError, RecursionError):
-        place = None
-    if not isinstance(place, list) or [type(part) for part in place] != kinds:
+    place = unmarked(token, kinds)
+    if place is None:
         raise _wrong("The specified nextToken is invalid. Send the last answer's nextToken.")
     return place
 

@@ -76,16 +76,21 @@ def delete_model_package_group(ctx: Context, request: Json) -> Json:
 
 def find_group(ctx: Context, text: str) -> Resource:
     """Return the caller's group of that name or ARN; raise `Invalid` in AWS's words when there is none."""
+    return find_named(ctx, Kind.MODEL_PACKAGE_GROUP, text, "ModelPackageGroup")
+
+
+def find_named(ctx: Context, kind: Kind, text: str, noun: str) -> Resource:
+    """Return the caller's resource of a kind by its name or ARN; raise `Invalid` when there is none."""
     named = reference(text, ctx.region)
     if named.account is None:
-        found = records.find(ctx, Kind.MODEL_PACKAGE_GROUP, named.name)
-    elif (named.kind, named.account) == (Kind.MODEL_PACKAGE_GROUP, ctx.account):
-        found = records.in_any_case(ctx, Kind.MODEL_PACKAGE_GROUP, named.name)
+        found = records.find(ctx, kind, named.name)
+    elif (named.kind, named.account) == (kind, ctx.account):
+        found = records.in_any_case(ctx, kind, named.name)
     else:
         found = None
     if found is None:
-        arn = text if named.account else records.arn_of(ctx, Kind.MODEL_PACKAGE_GROUP, text)
-        raise Invalid(f"ModelPackageGroup {arn} does not exist.")
+        arn = text if named.account else records.arn_of(ctx, kind, text)
+        raise Invalid(f"{noun} {arn} does not exist.")
     return found
 
 

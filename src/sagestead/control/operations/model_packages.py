@@ -14,10 +14,10 @@ from sagestead.control.context import Context, Operation
 from sagestead.control.listing import ListOf
 from sagestead.control.operations import model_package_requests as requests
 from sagestead.control.operations import records, versions
-from sagestead.control.operations.model_package_groups import by, find_group
+from sagestead.control.operations.model_package_groups import by, find_group, find_named
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.errors import Invalid, Refusal
-from sagestead.domain.model_package import COMPLETED, Approval, group_of, reference, version_of
+from sagestead.domain.model_package import COMPLETED, Approval, group_of, version_of
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.planning.deployment import CUSTOMER_KEY, told
 from sagestead.ports import Change, Listing
@@ -145,17 +145,7 @@ def batch_describe_model_package(ctx: Context, request: Json) -> Json:
 
 def find_package(ctx: Context, text: str) -> Resource:
     """Return the caller's package of that name or ARN; raise `Invalid` in AWS's words when there is none."""
-    named = reference(text, ctx.region)
-    if named.account is None:
-        found = records.find(ctx, Kind.MODEL_PACKAGE, named.name)
-    elif (named.kind, named.account) == (Kind.MODEL_PACKAGE, ctx.account):
-        found = records.in_any_case(ctx, Kind.MODEL_PACKAGE, named.name)
-    else:
-        found = None
-    if found is None:
-        arn = text if named.account else records.arn_of(ctx, Kind.MODEL_PACKAGE, text)
-        raise Invalid(f"ModelPackage {arn} does not exist.")
-    return found
+    return find_named(ctx, Kind.MODEL_PACKAGE, text, "ModelPackage")
 
 
 def find_deployable(ctx: Context, text: str) -> Resource:

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 from sagestead.control.context import Context, Hold, Operation
 from sagestead.control.listing import ListOf
-from sagestead.control.operations import processing_requests, records
+from sagestead.control.operations import jobs, processing_requests, records
 from sagestead.control.operations.tags import tags_of
-from sagestead.domain.errors import InUse, Invalid, Refusal
-from sagestead.domain.job_status import TERMINAL, JobStatus
+from sagestead.domain.errors import InUse, Invalid
+from sagestead.domain.job_status import JobStatus
 from sagestead.domain.processing import DEFAULT_RUNTIME
 from sagestead.domain.resources import Json, Kind, Resource
-from sagestead.ports import Change
 
 _INPUT = {
     "S3InputMode": "File",
@@ -64,36 +63,14 @@ def describe_processing_job(ctx: Context, request: Json) -> Json:
 def stop_processing_job(ctx: Context, request: Json) -> Json:
     """StopProcessingJob: stopping again is fine; a job that has ended is refused."""
     name = request["ProcessingJobName"]
-
-    def decide(seen: Resource) -> Change | None:
-        if seen.status in TERMINAL:
-            raise Invalid(f"The request was rejected because the processing job is in status {seen.status}.")
-        if seen.status == JobStatus.STOPPING:
-            return None
-        return Change(ctx.now, status=JobStatus.STOPPING.value)
-
-    records.change(ctx, lambda: _find(ctx, name, "Could not find job to update with name: "), decide)
+    jobs.stop(ctx, lambda: _find(ctx, name, "Could not find job to update with name: "), "processing job")
     return {}
 
 
 def delete_processing_job(ctx: Context, request: Json) -> Json:
     """DeleteProcessingJob: only what has ended; the name may be used again."""
     name = request["ProcessingJobName"]
-
-    def check(seen: Resource) -> None:
-        if seen.status not in TERMINAL:
-            raise Invalid(
-                f"The request was rejected because the processing job is in status {seen.status}; "
-                "stop it, and delete it when it has stopped."
-            )
-        if seen.due_at is not None:
-            raise Refusal(
-                f"The processing job {seen.key.name} has just ended and is being tidied up; "
-                "try again in a second.",
-                code="ThrottlingException",
-            )
-
-    records.delete(ctx, lambda: _find(ctx, name, "Could not find requested job with name: "), check)
+    jobs.delete(ctx, lambda: _find(ctx, name, "Could not find requested job with name: "), "processing job")
     return {}
 
 

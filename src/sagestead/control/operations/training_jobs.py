@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from sagestead.control.context import Context, Hold, Operation
 from sagestead.control.listing import ListOf
-from sagestead.control.operations import records, training_requests
+from sagestead.control.operations import jobs, records, training_requests
 from sagestead.control.operations.tags import tags_of
-from sagestead.domain.errors import InUse, Invalid, Refusal
-from sagestead.domain.job_status import TERMINAL, JobStatus
+from sagestead.domain.errors import InUse, Invalid
+from sagestead.domain.job_status import JobStatus
 from sagestead.domain.metrics import definitions_of
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.s3_uri import locate
@@ -82,15 +82,7 @@ def list_training_jobs(ctx: Context, request: Json) -> Json:
 
 def stop_training_job(ctx: Context, request: Json) -> Json:
     """StopTrainingJob: stopping again is fine; a job that has ended is refused."""
-
-    def decide(seen: Resource) -> Change | None:
-        if seen.status in TERMINAL:
-            raise Invalid(f"The request was rejected because the training job is in status {seen.status}.")
-        if seen.status == JobStatus.STOPPING:
-            return None
-        return Change(ctx.now, status=JobStatus.STOPPING.value)
-
-    records.change(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), decide)
+    jobs.stop(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), "training job")
     return {}
 
 
@@ -113,21 +105,7 @@ def update_training_job(ctx: Context, request: Json) -> Json:
 
 def delete_training_job(ctx: Context, request: Json) -> Json:
     """DeleteTrainingJob: only what has ended; the name may be used again."""
-
-    def check(seen: Resource) -> None:
-        if seen.status not in TERMINAL:
-            raise Invalid(
-                f"The request was rejected because the training job is in status {seen.status}; "
-                "stop it, and delete it when it has stopped."
-            )
-        if seen.due_at is not None:
-            raise Refusal(
-                f"The training job {seen.key.name} has just ended and is being tidied up; "
-                "try again in a second.",
-                code="ThrottlingException",
-            )
-
-    records.delete(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), check)
+    jobs.delete(ctx, lambda: find_training_job(ctx, request["TrainingJobName"]), "training job")
     return {}
 
 

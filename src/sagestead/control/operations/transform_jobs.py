@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from sagestead.control.context import Context, Hold, Operation
 from sagestead.control.listing import ListOf
-from sagestead.control.operations import records
+from sagestead.control.operations import jobs, records
 from sagestead.control.operations.carried_out import refuse_others, refused
 from sagestead.control.operations.models import container_of, find_model
 from sagestead.control.operations.quotas import check_instances
@@ -20,11 +20,10 @@ from sagestead.control.operations.tags import tags_of
 from sagestead.control.operations.training_requests import check_bucket
 from sagestead.domain.data_processing import processing_of
 from sagestead.domain.errors import InUse, Invalid
-from sagestead.domain.job_status import TERMINAL, JobStatus
+from sagestead.domain.job_status import JobStatus
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.s3_uri import locate
 from sagestead.domain.transform import TransformTask
-from sagestead.ports import Change
 
 MOST_MEGABYTES = 100
 _JOB = frozenset(
@@ -93,15 +92,8 @@ def describe_transform_job(ctx: Context, request: Json) -> Json:
 def stop_transform_job(ctx: Context, request: Json) -> Json:
     """StopTransformJob: stopping again is fine; a job that has ended is refused."""
     name = request["TransformJobName"]
-
-    def decide(seen: Resource) -> Change | None:
-        if seen.status in TERMINAL:
-            raise Invalid(f"The request was rejected because the transform job is in status {seen.status}.")
-        if seen.status == JobStatus.STOPPING:
-            return None
-        return Change(ctx.now, status=JobStatus.STOPPING.value)
-
-    records.change(ctx, lambda: _find(ctx, name, f"Could not find job to update with name: {name}"), decide)
+    absent = f"Could not find job to update with name: {name}"
+    jobs.stop(ctx, lambda: _find(ctx, name, absent), "transform job")
     return {}
 
 

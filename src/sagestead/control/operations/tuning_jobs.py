@@ -12,18 +12,17 @@ from typing import Any
 
 from sagestead.control.context import Context, Hold, Operation
 from sagestead.control.listing import ListOf, cut
-from sagestead.control.operations import records, tuning_requests, warm_starts
+from sagestead.control.operations import jobs, records, tuning_requests, warm_starts
 from sagestead.control.operations.tags import tags_of
 from sagestead.control.operations.training_requests import check_references
 from sagestead.control.trial_records import children_of
-from sagestead.domain.errors import InUse, Invalid, NotFound
-from sagestead.domain.job_status import TERMINAL, JobStatus
+from sagestead.domain.errors import InUse, NotFound
+from sagestead.domain.job_status import JobStatus
 from sagestead.domain.metrics import definitions_of, with_objective
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.domain.tuning import Trial, objective_counters, status_counters
 from sagestead.planning.steps import shown
 from sagestead.planning.trials import objective_of, resource_config, search_of, summary, trials_of
-from sagestead.ports import Change
 
 NAME = "HyperParameterTuningJobName"
 STATUS = "HyperParameterTuningJobStatus"
@@ -112,29 +111,13 @@ def list_training_jobs_for_hyper_parameter_tuning_job(ctx: Context, request: Jso
 
 def stop_hyper_parameter_tuning_job(ctx: Context, request: Json) -> Json:
     """StopHyperParameterTuningJob: stopping again is fine; a job that has ended is refused."""
-
-    def decide(seen: Resource) -> Change | None:
-        if seen.status in TERMINAL:
-            raise Invalid(f"The request was rejected because the tuning job is in status {seen.status}.")
-        if seen.status == JobStatus.STOPPING:
-            return None
-        return Change(ctx.now, status=JobStatus.STOPPING.value)
-
-    records.change(ctx, lambda: _find(ctx, request[NAME]), decide)
+    jobs.stop(ctx, lambda: _find(ctx, request[NAME]), "tuning job")
     return {}
 
 
 def delete_hyper_parameter_tuning_job(ctx: Context, request: Json) -> Json:
     """DeleteHyperParameterTuningJob: only what has ended; its training jobs stay."""
-
-    def check(seen: Resource) -> None:
-        if seen.status not in TERMINAL:
-            raise Invalid(
-                f"The request was rejected because the tuning job is in status {seen.status}; "
-                "stop it, and delete it when it has stopped."
-            )
-
-    records.delete(ctx, lambda: _find(ctx, request[NAME]), check)
+    records.delete(ctx, lambda: _find(ctx, request[NAME]), lambda seen: jobs.check_ended(seen, "tuning job"))
     return {}
 
 
