@@ -56,7 +56,7 @@ def test_two_instances_answer_when_the_endpoint_is_in_service(world: World) -> N
     assert endpoint.due_at is None
     assert answers(world, "two") == [b"hello ?", b"hello ?"]
     group = "/aws/sagemaker/Endpoints/two"
-    world.until(lambda: len({stream.stream for stream in world.streams(group)}) == 2)  # carried a moment later
+    world.until(lambda: len({stream.stream for stream in world.streams(group)}) == 2)  # carried later
     streams = world.streams(group)
     assert len({stream.stream for stream in streams}) == 2
     assert all(stream.stream.startswith("AllTraffic/i-") for stream in streams)
