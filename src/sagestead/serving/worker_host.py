@@ -5,8 +5,9 @@ begin before it answers the oldest. So when the connection breaks, only so many 
 requests can have been begun; the others may be asked again elsewhere. What was sent last was not begun
 either, when the connection broke because the instance had not read everything.
 
-Rule: a request costs no task and no timer of its own. Requests that time out are found by one sweep, and
-those that nobody waits for any more are cancelled at the instance, which drops what it has not begun.
+Rule: a request costs no task, no timer and no write of its own. What is asked in one turn of the loop is
+written together at its end, requests that time out are found by one sweep, and those that nobody waits for
+any more are cancelled at the instance, which drops what it has not begun.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ from typing import Any, cast
 
 from sagestead.serving.host import Busy, NoAnswer, Unread
 from sagestead.wire.frames import (
+    ANSWER,
     MOST_TOGETHER,
-    AnswerFrame,
+    REQUEST,
     BrokenFrame,
     CancelFrame,
     Decoder,
     Frame,
     GoodbyeFrame,
     HelloFrame,
-    RequestFrame,
+    answer_texts,
     encode,
+    frame_of,
+    framed,
+    joined,
 )
 from sagestead.worker.contract import Answer, Invocation
 
@@ -34,6 +39,8 @@ TIMEOUT = 60.0
 MOST_OUTSTANDING = 1024
 MOST_UNSENT = 16 << 20
 """Bytes that may wait for the instance to read them, before more requests are refused."""
+WRITE_SIZE = 1 << 16
+"""So many bytes are written at once, whatever else the turn brings."""
 
 _ID_SPACE = 2**32
 _ENDED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
@@ -51,6 +58,7 @@ class WorkerHost:
     def __init__(self, address: str, timeout: float = TIMEOUT, most: int = MOST_OUTSTANDING) -> None:
         self._address = address
         self._timeout = timeout
+        self._wait = int(timeout * 1000)
         self._most = most
         self._link: _Link | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -60,7 +68,8 @@ class WorkerHost:
     @property
     def outstanding(self) -> int:
         """How many requests it has not answered."""
-        return len(self._early) + (len(self._link.pending) if self._link is not None else 0)
+        link = self._link
+        return len(self._early) if link is None else len(self._early) + len(link.pending)
 
     def begin(self, invocation: Invocation) -> asyncio.Future[Answer]:
         """Pass a request on; the future gets its answer, or one of these.
@@ -74,15 +83,18 @@ class WorkerHost:
         link = self._link
         if self.outstanding >= self._most:
             raise Busy
+        if link is not None and link.usable:
+            loop = link.loop
+            asked = _Asked(loop=loop)
+            asked.until = loop.time() + self._timeout
+            link.send(invocation, asked, self._wait)
+            return asked
         loop = asyncio.get_running_loop()
         asked = _Asked(loop=loop)
         asked.until = loop.time() + self._timeout
-        if link is not None and link.usable:
-            link.send(invocation, asked)
-        else:
-            self._early.append((invocation, asked))
-            if self._connecting is None:
-                self._connecting = loop.create_task(self._connect())
+        self._early.append((invocation, asked))
+        if self._connecting is None:
+            self._connecting = loop.create_task(self._connect())
         return asked
 
     def retire(self) -> None:
@@ -111,7 +123,8 @@ class WorkerHost:
                 asked.set_exception(failure())
                 continue
             try:
-                cast("_Link", self._link).send(invocation, asked)
+                wait = max(0, int((asked.until - loop.time()) * 1000))
+                cast("_Link", self._link).send(invocation, asked, wait)
             except (Unread, BrokenFrame) as error:
                 asked.set_exception(error)
         if self._retired and self._link is not None:
@@ -121,9 +134,13 @@ class WorkerHost:
 class _Asked(asyncio.Future[Answer]):
     """The answer to one request. `until`: when it is too late, in the loop's time."""
 
-    until: float
-    identity: int
-    link: _Link | None = None
+    __slots__ = ("identity", "link", "until")
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.until = 0.0
+        self.identity = 0
+        self.link: _Link | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:  # noqa: ANN401 - as in asyncio
         """Say that nobody waits any more."""
@@ -139,14 +156,16 @@ class _Link(asyncio.Protocol):
     def __init__(self) -> None:
         self.pending: dict[int, _Asked] = {}
         self.usable = False
+        self.loop = asyncio.get_running_loop()
         self._decoder = Decoder()
         self._next = 0
+        self._unwritten: list[bytes] = []
+        self._gathered = 0
         self._last: int | None = None
         self._together: int | None = None
         self._leaving = False
         self._full = False
         self._sweep: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._end = select.poll()
 
@@ -162,8 +181,10 @@ class _Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._full = False
 
-    def send(self, invocation: Invocation, asked: _Asked) -> None:
-        """Write a request, whose future gets its answer, `Unread`, `NoAnswer` or `TimeoutError`.
+    def send(self, invocation: Invocation, asked: _Asked, wait: int) -> None:
+        """Send a request that may `wait` so many milliseconds, with whatever else this turn brings.
+
+        Its future gets its answer, `Unread`, `NoAnswer` or `TimeoutError`.
 
         Raises:
             Unread: the instance has gone already, which the loop will only hear next.
@@ -176,31 +197,44 @@ class _Link(asyncio.Protocol):
             self.usable = False
             raise Unread
         identity = self._next
-        data = encode(
-            RequestFrame(
-                identity,
-                invocation.body,
-                invocation.content_type,
-                invocation.accept,
-                invocation.custom_attributes,
-                invocation.target_model,
-                invocation.inference_id,
-                max(0, int((asked.until - self._loop.time()) * 1000)),
-            )
+        texts = joined(
+            invocation.content_type,
+            invocation.accept,
+            invocation.custom_attributes,
+            invocation.target_model,
+            invocation.inference_id,
         )
+        data = framed(REQUEST, identity, wait, texts, invocation.body)
         self._next = (identity + 1) % _ID_SPACE
         self._last = asked.identity = identity
         asked.link = self
         self.pending[identity] = asked
         if self._sweep is None:
-            self._sweep = self._loop.call_at(asked.until, self._time_out)
-        self._transport.write(data)
+            self._sweep = self.loop.call_at(asked.until, self._time_out)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """Write by the end of the turn."""
+        unwritten = self._unwritten
+        if not unwritten:
+            self.loop.call_soon(self._flush)
+        unwritten.append(data)
+        self._gathered += len(data)
+        if self._gathered >= WRITE_SIZE:
+            self._flush()
+
+    def _flush(self) -> None:
+        unwritten = self._unwritten
+        if unwritten and not self._transport.is_closing():
+            self._transport.write(unwritten[0] if len(unwritten) == 1 else b"".join(unwritten))
+        unwritten.clear()
+        self._gathered = 0
 
     def cancel(self, identity: int) -> None:
         """Tell the instance that nobody waits for a request any more."""
         if self.usable and identity in self.pending:
             self._last = None
-            self._transport.write(encode(CancelFrame(identity)))
+            self._write(encode(CancelFrame(identity)))
 
     def hang_up_when_idle(self) -> None:
         """Close the connection once nothing is pending."""
@@ -210,12 +244,22 @@ class _Link(asyncio.Protocol):
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
+        pending = self.pending
         try:
-            for frame in self._decoder.feed(data):
-                self._take(frame)
+            for part in self._decoder.parts(data):
+                kind, identity, status, texts, body = part
+                if kind != ANSWER:
+                    self._take(frame_of(part))
+                elif (asked := pending.pop(identity, None)) is None:
+                    raise BrokenFrame("an answer to nothing")  # noqa: TRY301 - as a frame that is none
+                elif not asked.done():
+                    content_type, custom_attributes = answer_texts(texts)
+                    asked.set_result(Answer(status, content_type, body, custom_attributes))
         except BrokenFrame:
             self.usable = False
             self._transport.abort()
+        if self._leaving:
+            self.hang_up_when_idle()
 
     def eof_received(self) -> None:
         self.usable = False
@@ -227,12 +271,7 @@ class _Link(asyncio.Protocol):
             self._sweep.cancel()
 
     def _take(self, frame: Frame) -> None:
-        if isinstance(frame, AnswerFrame) and (asked := self.pending.pop(frame.id, None)) is not None:
-            if not asked.done():
-                asked.set_result(
-                    Answer(frame.status, frame.content_type, frame.body, frame.custom_attributes)
-                )
-        elif isinstance(frame, CancelFrame) and (asked := self.pending.pop(frame.id, None)) is not None:
+        if isinstance(frame, CancelFrame) and (asked := self.pending.pop(frame.id, None)) is not None:
             if not asked.done():
                 asked.set_exception(TimeoutError())
         elif isinstance(frame, HelloFrame) and self._together is None:
@@ -243,8 +282,6 @@ class _Link(asyncio.Protocol):
             self._transport.close()
         else:
             raise BrokenFrame("an instance greets once, answers or drops what it was asked, and says goodbye")
-        if self._leaving:
-            self.hang_up_when_idle()
 
     def _begun(self, exc: Exception | None) -> int:
         """Return how many of the pending requests, the oldest first, the instance may have begun.
@@ -268,10 +305,10 @@ class _Link(asyncio.Protocol):
     def _time_out(self) -> None:
         """End the wait for whatever is late, and look again when the next request may be."""
         self._sweep = None
-        now = self._loop.time()
+        now = self.loop.time()
         for identity, asked in self.pending.items():
             if asked.until > now:
-                self._sweep = self._loop.call_at(asked.until, self._time_out)
+                self._sweep = self.loop.call_at(asked.until, self._time_out)
                 return
             if not asked.done():
                 asked.set_exception(TimeoutError())

@@ -19,6 +19,9 @@
 
 Integers are big-endian. Rule: pure functions over bytes; a peer that breaks the format gets `BrokenFrame`,
 and never makes the decoder hold more than one frame of the agreed limit.
+
+Requests and answers are most of what passes. Whoever takes or gives many of them works on `Part`s, the fields
+of a frame as they are, and `framed`, for which no object is made.
 """
 
 from __future__ import annotations
@@ -42,10 +45,12 @@ _HEAD_REST = _HEAD.size - _LENGTH
 _TEXT_LENGTH = struct.Struct("!H")
 _REMEMBERED = 64  # the texts of most requests are those of the request before
 
-_REQUEST, _ANSWER, _PING, _GOODBYE, _CANCEL, _HELLO = range(1, 7)
+REQUEST, ANSWER, _PING, _GOODBYE, _CANCEL, _HELLO = range(1, 7)
 _REQUEST_TEXTS, _ANSWER_TEXTS = 5, 2
 
 Texts = tuple[str | None, ...]
+Part = tuple[int, int, int, bytes, bytes]
+"""Kind, id, number, texts and body of a frame."""
 
 
 class BrokenFrame(ValueError):  # noqa: N818 - names what is broken
@@ -118,25 +123,42 @@ def encode(frame: Frame) -> bytes:
     """
     match frame:
         case RequestFrame():
-            texts = _joined(
+            texts = joined(
                 frame.content_type,
                 frame.accept,
                 frame.custom_attributes,
                 frame.target_model,
                 frame.inference_id,
             )
-            return _framed(_REQUEST, frame.id, frame.wait, texts, frame.body)
+            return framed(REQUEST, frame.id, frame.wait, texts, frame.body)
         case AnswerFrame():
-            texts = _joined(frame.content_type, frame.custom_attributes)
-            return _framed(_ANSWER, frame.id, frame.status, texts, frame.body)
+            texts = joined(frame.content_type, frame.custom_attributes)
+            return framed(ANSWER, frame.id, frame.status, texts, frame.body)
         case PingFrame():
-            return _framed(_PING, frame.id)
+            return framed(_PING, frame.id)
         case GoodbyeFrame():
-            return _framed(_GOODBYE, frame.id)
+            return framed(_GOODBYE, frame.id)
         case CancelFrame():
-            return _framed(_CANCEL, frame.id)
+            return framed(_CANCEL, frame.id)
         case HelloFrame():
-            return _framed(_HELLO, frame.id, frame.together)
+            return framed(_HELLO, frame.id, frame.together)
+
+
+def framed(kind: int, identity: int, number: int = 0, texts: bytes = b"", body: bytes = b"") -> bytes:
+    """Return the bytes of a frame of these fields; `texts` as `joined` makes them.
+
+    Raises:
+        BrokenFrame: as `encode`.
+        TypeError: the body is no bytes.
+    """
+    size = len(texts)
+    length = _HEAD_REST + size + len(body)
+    if length > FRAME_LIMIT:
+        raise BrokenFrame(f"a frame of {length} bytes; at most {FRAME_LIMIT} are allowed")
+    try:
+        return b"%b%b%b" % (_HEAD.pack(length, kind, identity, number, size), texts, body)
+    except struct.error:
+        raise BrokenFrame(f"a number {number} or an id {identity} that no frame can hold") from None
 
 
 class Decoder:
@@ -155,26 +177,35 @@ class Decoder:
         Raises:
             BrokenFrame: the stream is not made of frames; nothing more can be read from it.
         """
+        return [frame_of(part) for part in self.parts(data)]
+
+    def parts(self, data: bytes) -> list[Part]:
+        """Return the same as their fields, which are not looked into: `frame_of` and the others do that.
+
+        Raises:
+            BrokenFrame: as `feed`.
+        """
         if not self._held:
-            frames, end = self._frames(data)
-            self._held += data[end:]
-            return frames
+            parts, end = self._parts(data)
+            if end != len(data):
+                self._held += data[end:]
+            return parts
         self._held += data
         if len(self._held) < self._needed:
             return []
         with memoryview(self._held) as view:
-            frames, end = self._frames(view)
+            parts, end = self._parts(view)
         del self._held[:end]
-        return frames
+        return parts
 
     @property
     def pending(self) -> int:
         """How many bytes of an incomplete frame are held."""
         return len(self._held)
 
-    def _frames(self, data: bytes | memoryview) -> tuple[list[Frame], int]:
+    def _parts(self, data: bytes | memoryview) -> tuple[list[Part], int]:
         """Return the complete frames and where they end; note how long the next one must become."""
-        frames = []
+        parts: list[Part] = []
         start, size, head, unpack = 0, len(data), _HEAD.size, _HEAD.unpack_from
         self._needed = head
         while size - start >= head:
@@ -185,28 +216,19 @@ class Decoder:
             if end > size:
                 self._needed = end - start
                 break
-            middle = start + head + texts
+            start += head
+            middle = start + texts
             if middle > end:
                 raise BrokenFrame("a frame that ends inside its texts")
             # bytes() of bytes is no copy, of a part of the view the only one
-            body = bytes(data[middle:end])
-            frames.append(_frame(kind, identity, number, bytes(data[start + head : middle]), body))
+            parts.append((kind, identity, number, bytes(data[start:middle]), bytes(data[middle:end])))
             start = end
-        return frames, start
-
-
-def _framed(kind: int, identity: int, number: int = 0, texts: bytes = b"", body: bytes = b"") -> bytes:
-    length = _HEAD_REST + len(texts) + len(body)
-    if length > FRAME_LIMIT:
-        raise BrokenFrame(f"a frame of {length} bytes; at most {FRAME_LIMIT} are allowed")
-    try:
-        return b"%b%b%b" % (_HEAD.pack(length, kind, identity, number, len(texts)), texts, body)
-    except struct.error:
-        raise BrokenFrame(f"a number {number} or an id {identity} that no frame can hold") from None
+        return parts, start
 
 
 @lru_cache(_REMEMBERED)
-def _joined(*texts: str | None) -> bytes:
+def joined(*texts: str | None) -> bytes:
+    """Return the texts of a frame as one section; raise `BrokenFrame` when there is one that cannot be."""
     return b"".join(map(_text, texts))
 
 
@@ -222,15 +244,17 @@ def _text(value: str | None) -> bytes:
     return _TEXT_LENGTH.pack(len(encoded)) + encoded
 
 
-def _frame(kind: int, identity: int, number: int, texts: bytes, body: bytes) -> Frame:
-    if kind == _REQUEST:
-        content_type, accept, custom_attributes, target_model, inference_id = _texts(texts, _REQUEST_TEXTS)
+def frame_of(part: Part) -> Frame:
+    """Return the frame that has these fields; raise `BrokenFrame` when there is none."""
+    kind, identity, number, texts, body = part
+    if kind == REQUEST:
+        content_type, accept, custom_attributes, target_model, inference_id = request_texts(texts)
         return RequestFrame(
             identity, body, content_type, accept, custom_attributes, target_model, inference_id, number
         )
-    if kind == _ANSWER:
-        content_type, custom_attributes = _texts(texts, _ANSWER_TEXTS)
-        return AnswerFrame(identity, number, content_type or "", body, custom_attributes)
+    if kind == ANSWER:
+        answered_type, custom_attributes = answer_texts(texts)
+        return AnswerFrame(identity, number, answered_type, body, custom_attributes)
     if kind == _HELLO and not (texts or body):
         return HelloFrame(number, identity)
     if kind not in _BARE or texts or body or number:
@@ -246,6 +270,18 @@ _BARE: dict[int, type[PingFrame | GoodbyeFrame | CancelFrame]] = {
 
 
 @lru_cache(_REMEMBERED)
+def request_texts(section: bytes) -> Texts:
+    """Return content type, accept, custom attributes, target model and inference id, or `BrokenFrame`."""
+    return _texts(section, _REQUEST_TEXTS)
+
+
+@lru_cache(_REMEMBERED)
+def answer_texts(section: bytes) -> tuple[str, str | None]:
+    """Return content type and custom attributes, or `BrokenFrame`."""
+    content_type, custom_attributes = _texts(section, _ANSWER_TEXTS)
+    return content_type or "", custom_attributes
+
+
 def _texts(section: bytes, count: int) -> Texts:
     """Return the `count` texts that a section is made of."""
     texts: list[str | None] = []

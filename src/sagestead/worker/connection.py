@@ -10,7 +10,19 @@ import select
 import socket
 import time
 
-from sagestead.wire.frames import MOST_TOGETHER, Decoder, Frame, RequestFrame, encode
+from sagestead.wire.frames import (
+    ANSWER,
+    BODY_LIMIT,
+    MOST_TOGETHER,
+    BrokenFrame,
+    Decoder,
+    Frame,
+    Part,
+    encode,
+    framed,
+    joined,
+)
+from sagestead.worker.contract import Answer, Invocation
 
 READ_SIZE = 1 << 16
 SEND_SECONDS = 10.0
@@ -53,17 +65,12 @@ class Connection:
         """True while so much waits that no more should be read."""
         return self.waiting >= MOST_TOGETHER or self.held >= MOST_BYTES
 
-    def hold(self, frame: RequestFrame) -> None:
-        """Count a request that waits."""
-        self.waiting += 1
-        self.held += len(frame.body)
-
-    def release(self, frame: RequestFrame) -> None:
-        """Count it no more."""
+    def release(self, invocation: Invocation) -> None:
+        """Count a request no more that has waited."""
         self.waiting -= 1
-        self.held -= len(frame.body)
+        self.held -= len(invocation.body)
 
-    def read(self) -> list[Frame]:
+    def read(self) -> list[Part]:
         """Read once; return what is complete.
 
         Raises:
@@ -74,11 +81,24 @@ class Connection:
         data = self._socket.recv(READ_SIZE)
         if not data:
             raise PeerGone
-        return self._decoder.feed(data)
+        return self._decoder.parts(data)
 
     def put(self, frame: Frame) -> None:
         """Collect a frame to send; raise `BrokenFrame` when it cannot be one."""
         self._out.append(encode(frame))
+
+    def answer(self, identity: int, answer: Answer) -> None:
+        """Collect the answer to the request of that id.
+
+        Raises:
+            BrokenFrame: it cannot be sent.
+            TypeError, AttributeError: it is no answer.
+        """
+        body = answer.body
+        if len(body) > BODY_LIMIT:
+            raise BrokenFrame(f"it has {len(body)} bytes; at most {BODY_LIMIT} are allowed")
+        texts = joined(answer.content_type, answer.custom_attributes)
+        self._out.append(framed(ANSWER, identity, answer.status, texts, body))
 
     def flush(self) -> None:
         """Send what was collected.

@@ -19,12 +19,10 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from sagestead.wire.frames import (
-    BODY_LIMIT,
     MOST_TOGETHER,
-    AnswerFrame,
+    REQUEST,
     BrokenFrame,
     CancelFrame,
     Decoder,
@@ -32,8 +30,9 @@ from sagestead.wire.frames import (
     GoodbyeFrame,
     HelloFrame,
     PingFrame,
-    RequestFrame,
     encode,
+    frame_of,
+    request_texts,
 )
 from sagestead.worker.connection import READ_SIZE, Connection
 from sagestead.worker.contract import Answer, BatchModel, Invocation, Model
@@ -48,12 +47,8 @@ FAREWELL_SECONDS = 1.0
 BACKLOG = 128
 
 
-class _Waiting(NamedTuple):
-    """A request that was read. `until`: when nobody waits for it any more (monotonic)."""
-
-    connection: Connection
-    frame: RequestFrame
-    until: float
+_Waiting = tuple[Connection, int, float, Invocation]
+"""A request that was read: whose, its id, when nobody waits for it any more (monotonic), what it asks."""
 
 
 class InstanceServer:
@@ -134,14 +129,17 @@ class InstanceServer:
     def _read(self, connection: Connection) -> bool:
         """Read once and queue what is complete; False when nothing (more) can come."""
         try:
-            frames = connection.read()
+            parts = connection.read()
             now = time.monotonic()
-            for frame in frames:
-                if isinstance(frame, RequestFrame):
-                    self._queue.append(_Waiting(connection, frame, now + frame.wait / 1000))
-                    connection.hold(frame)
+            for part in parts:
+                kind, identity, wait, texts, body = part
+                if kind == REQUEST:
+                    invocation = Invocation(body, *request_texts(texts))
+                    self._queue.append((connection, identity, now + wait / 1000, invocation))
+                    connection.waiting += 1
+                    connection.held += len(body)
                 else:
-                    self._take(connection, frame)
+                    self._take(connection, frame_of(part))
             connection.flush()
         except BlockingIOError:
             return False
@@ -154,11 +152,11 @@ class InstanceServer:
         match frame:
             case PingFrame():
                 connection.put(frame)
-            case CancelFrame(identity):
-                for place, waiting in enumerate(self._queue):
-                    if waiting.connection is connection and waiting.frame.id == identity:
+            case CancelFrame(wanted):
+                for place, (whose, identity, _, invocation) in enumerate(self._queue):
+                    if whose is connection and identity == wanted:
                         del self._queue[place]
-                        connection.release(waiting.frame)
+                        connection.release(invocation)
                         connection.put(frame)
                         break
             case _:
@@ -169,14 +167,13 @@ class InstanceServer:
         batch = self._batch()
         if not batch:
             return
-        answers = self._answers([_invocation(waiting.frame) for waiting in batch])
-        for (connection, frame, _), answer in zip(batch, answers, strict=True):
+        answers = self._answers([invocation for _, _, _, invocation in batch])
+        for (connection, identity, _, _), answer in zip(batch, answers, strict=True):
             try:
-                connection.put(_answer_frame(frame.id, answer))
+                connection.answer(identity, answer)
             except (BrokenFrame, AttributeError, TypeError) as error:
-                refusal = _refusal(f"the model's answer cannot be sent: {error}")
-                connection.put(_answer_frame(frame.id, refusal))
-        for connection in {waiting.connection for waiting in batch}:
+                connection.answer(identity, _refusal(f"the model's answer cannot be sent: {error}"))
+        for connection in {waiting[0] for waiting in batch}:
             self._flush(connection)
 
     def _answers(self, invocations: list[Invocation]) -> list[Answer]:
@@ -202,16 +199,16 @@ class InstanceServer:
         now, size = time.monotonic(), 0
         for _ in range(min(self._together, len(self._queue))):
             waiting = self._queue.popleft()
-            connection, frame, until = waiting
-            connection.release(frame)
+            connection, identity, until, invocation = waiting
+            connection.release(invocation)
             if not connection.open:
                 continue
             if until <= now:
-                connection.put(CancelFrame(frame.id))
+                connection.put(CancelFrame(identity))
                 late.add(connection)
                 continue
             batch.append(waiting)
-            size += len(frame.body)
+            size += len(invocation.body)
             if size >= BATCH_BYTES:
                 break
         for connection in late:
@@ -266,23 +263,6 @@ def _asking(model: Model) -> Callable[[list[Invocation]], list[Answer]]:
         return one_by_one
     many = model.invoke_many
     return lambda invocations: list(many(invocations)) if len(invocations) > 1 else one_by_one(invocations)
-
-
-def _invocation(frame: RequestFrame) -> Invocation:
-    return Invocation(
-        frame.body,
-        frame.content_type,
-        frame.accept,
-        frame.custom_attributes,
-        frame.target_model,
-        frame.inference_id,
-    )
-
-
-def _answer_frame(identity: int, answer: Answer) -> AnswerFrame:
-    if len(answer.body) > BODY_LIMIT:
-        raise BrokenFrame(f"it has {len(answer.body)} bytes; at most {BODY_LIMIT} are allowed")
-    return AnswerFrame(identity, answer.status, answer.content_type, answer.body, answer.custom_attributes)
 
 
 def _refusal(sentence: str) -> Answer:
