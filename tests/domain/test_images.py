@@ -8,6 +8,7 @@ from sagestead.domain.images import (
     BuiltInImage,
     FrameworkImage,
     built_in_image,
+    command_of,
     framework_image,
     no_such_image,
     resolved_image,
@@ -100,3 +101,8 @@ def test_a_request_that_names_a_program_trains_no_built_in_algorithm() -> None:
     assert not trains_built_in({**job, "HyperParameters": {"sagemaker_program": '"train.py"'}})
     assert not trains_built_in({**job, "StaticHyperParameters": {"sagemaker_program": '"train.py"'}})
     assert not trains_built_in({**job, "Environment": {"SAGEMAKER_PROGRAM": "train.py"}})
+    command = {**algorithm, "ContainerEntrypoint": ["/bin/bash"], "ContainerArguments": ["-c", "true"]}
+    assert not trains_built_in({"AlgorithmSpecification": command})
+    assert command_of({"AlgorithmSpecification": command}) == ("/bin/bash", "-c", "true")
+    legacy = {**command, "TrainingImage": f"{HOST}/xgboost:1"}
+    assert trains_built_in({"AlgorithmSpecification": legacy})

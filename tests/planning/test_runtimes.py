@@ -126,6 +126,27 @@ def test_what_a_container_or_a_job_runs() -> None:
     assert named.runtime == "xgboost:1.7-1"
 
 
+def test_a_command_is_run_in_the_runtime_of_its_image() -> None:
+    world = training_job()
+    algorithm = {
+        "TrainingImage": IMAGE,
+        "ContainerEntrypoint": ["bash"],
+        "ContainerArguments": ["-c", "true"],
+    }
+    world.resource = replace(
+        world.resource, spec={**world.resource.spec, "AlgorithmSpecification": algorithm}
+    )
+    run_id = world.full("algo-1")
+    world.plan()
+    world.stage(run_id)
+    world.plan()
+    spec = world.runs[run_id].spec
+    assert (spec.runtime, spec.command) == ("xgboost:1.7-1", ("bash", "-c", "true"))
+    program = program_of_training(PROGRAMS["inline"], {**world.resource.spec, "HyperParameters": SCRIPT})
+    assert program is not None
+    assert program.runtime == "xgboost:1.7-1"
+
+
 def test_where_the_source_lies() -> None:
     assert source_of_training({"HyperParameters": SCRIPT}) == "s3://bucket/job/source/sourcedir.tar.gz"
     assert source_of_training({"HyperParameters": {"sagemaker_submit_directory": '"/opt/ml/code"'}}) is None

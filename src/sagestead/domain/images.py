@@ -104,10 +104,12 @@ def built_in_image(uri: str) -> BuiltInImage | None:
 def trains_built_in(job: Mapping[str, Any]) -> bool:
     """Say whether a request to train (or a tuning job's definition) means a built-in algorithm.
 
-    It does not when it names a program of the user's, as a hyperparameter or in its environment.
+    It does not when it names a program of the user's, as a hyperparameter, in its environment or as a
+    command.
     """
     image = job["AlgorithmSpecification"].get("TrainingImage", "")
-    return built_in_image(image) is not None and not (framework_image(image) and named_program(job))
+    runs_program = bool(named_program(job) or command_of(job))
+    return built_in_image(image) is not None and not (framework_image(image) and runs_program)
 
 
 def named_program(job: Mapping[str, Any]) -> str | None:
@@ -115,6 +117,12 @@ def named_program(job: Mapping[str, Any]) -> str | None:
     hyperparameters = {**job.get("StaticHyperParameters", {}), **job.get("HyperParameters", {})}
     found: str | None = hyperparameters.get("sagemaker_program") or job.get("Environment", {}).get(PROGRAM)
     return found
+
+
+def command_of(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a request to train has run in place of the image's own program; empty: nothing."""
+    algorithm = job["AlgorithmSpecification"]
+    return (*algorithm.get("ContainerEntrypoint", ()), *algorithm.get("ContainerArguments", ()))
 
 
 def no_such_image(uri: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sagestead.domain.images import PROGRAM, built_in_image, framework_image, named_program
+from sagestead.domain.images import PROGRAM, built_in_image, command_of, framework_image, named_program
 from sagestead.domain.resources import Json
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -53,6 +53,9 @@ def program_of_container(programs: Programs, container: Json) -> Program | None:
 def program_of_training(programs: Programs, spec: Json) -> Program | None:
     """Return the program that a training job runs, or None."""
     image = spec["AlgorithmSpecification"].get("TrainingImage", "")
+    framework = framework_image(image)
+    if framework is not None and command_of(spec):
+        return Program("", "", runtime=framework.runtime)
     return program_of(programs, image, {PROGRAM: named_program(spec) or ""})
 
 

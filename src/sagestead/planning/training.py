@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from sagestead.domain.images import no_such_image
+from sagestead.domain.images import command_of, no_such_image
 from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Json, Resource
 from sagestead.domain.runs import RunSpec, RunState
@@ -305,6 +305,7 @@ def _run_spec(job: Resource, seen: Observed) -> RunSpec:
         threads=seen.threads,
         start=start_of(job),
         runtime=program.runtime if program else None,
+        command=command_of(job.spec) or None,
         isolated=bool(job.spec.get("EnableNetworkIsolation")),
     )
 

@@ -27,7 +27,7 @@ from sagestead.worker.contract import Load, Model, ModelRefused, Prepare, Train
 from sagestead.worker.pipes import feed
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
-from sagestead.worker.toolkit import processing, serving, training
+from sagestead.worker.toolkit import commands, serving, training
 from sagestead.worker.toolkit.environments import CannotBuild
 from sagestead.worker.toolkit.workshop import Workshop, leave
 from sagestead.worker.transform import transform
@@ -158,7 +158,7 @@ def _train(task: Work) -> int:
 
 def _process(task: Work) -> int:
     signal.signal(signal.SIGTERM, leave)
-    return processing.process(task.workshop())
+    return commands.run(task.workshop())
 
 
 def _transform(task: Work) -> int:

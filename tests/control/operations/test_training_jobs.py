@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.control.operations.service import ACCOUNT, IMAGE, ROLE, Service
 
+from sagestead.control.operations import training_requests
 from sagestead.control.operations.training_jobs import HOLDS
 from sagestead.domain.metrics import built_in_metric_definitions
 from sagestead.domain.resources import Json, Kind
@@ -164,10 +165,9 @@ CHANNEL = "InputDataConfig.0"
     [
         ("AlgorithmSpecification.TrainingImage", None, "TrainingImage is missing"),
         ("AlgorithmSpecification.AlgorithmName", "a", 'AlgorithmName "a" is not supported'),
-        ("AlgorithmSpecification.ContainerEntrypoint", ["sh"], "ContainerEntrypoint is not supported"),
-        ("AlgorithmSpecification.ContainerArguments", ["-c"], "ContainerArguments is not supported"),
         ("AlgorithmSpecification.EnableSageMakerMetricsTimeSeries", True, "MetricsTimeSeries true is not"),
         ("AlgorithmSpecification.MetricDefinitions", [{"Name": "a", "Regex": "(b)"}], "You can't override"),
+        ("AlgorithmSpecification.ContainerArguments", ["-c"], "given without a ContainerEntrypoint"),
         (f"{CHANNEL}.CompressionType", "Gzip", 'CompressionType "Gzip" is not supported'),
         (f"{CHANNEL}.RecordWrapperType", "RecordIO", 'RecordWrapperType "RecordIO" is not supported'),
         (f"{CHANNEL}.ShuffleConfig", {"Seed": 1}, "ShuffleConfig is not supported"),
@@ -256,6 +256,8 @@ def fast(**source: Any) -> Json:
     return several(InputDataConfig=[{**channel, "DataSource": {"S3DataSource": {**SOURCE, **source}}}])
 
 
+ALGORITHM = REQUEST["AlgorithmSpecification"]
+LEGACY = "811284229777.dkr.ecr.us-east-1.amazonaws.com/xgboost:1"
 SPOT = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59}
 TWO = {**REQUEST["ResourceConfig"], "InstanceCount": 2}
 
@@ -269,6 +271,20 @@ TWO = {**REQUEST["ResourceConfig"], "InstanceCount": 2}
             several(ResourceConfig=TWO, HyperParameters={"sagemaker_program": '"train.py"'}),
             "scripts do not reach each other's instances",
         ),
+        (
+            several(ResourceConfig=TWO, AlgorithmSpecification={**ALGORITHM, "ContainerEntrypoint": ["ls"]}),
+            "scripts do not reach each other's instances",
+        ),
+        (
+            several(
+                AlgorithmSpecification={
+                    **ALGORITHM,
+                    "TrainingImage": LEGACY,
+                    "ContainerEntrypoint": ["ls"],
+                }
+            ),
+            "ContainerEntrypoint is not supported by this server: 811284229777.dkr",
+        ),
         (fast(S3DataType="ManifestFile"), "input mode FastFile needs S3Prefix"),
         (fast(S3DataType="AugmentedManifestFile", AttributeNames=["a"]), "input mode FastFile needs"),
     ],
@@ -277,6 +293,24 @@ def test_what_does_not_go_together_is_refused(ready: Service, request_: Json, se
     code, said = ready.refusal("CreateTrainingJob", **request_)
     assert code == "ValidationException"
     assert sentence in said
+
+
+def test_a_command_is_accepted_and_shown(ready: Service) -> None:
+    command = {**ALGORITHM, "ContainerEntrypoint": ["/bin/bash"], "ContainerArguments": ["-c", "true"]}
+    command["MetricDefinitions"] = [{"Name": "accuracy", "Regex": "accuracy=(.*)"}]
+    ready.call("CreateTrainingJob", **several(AlgorithmSpecification=command))
+    described = ready.call("DescribeTrainingJob", TrainingJobName="Job")["AlgorithmSpecification"]
+    assert described == {**command, "EnableSageMakerMetricsTimeSeries": False}
+
+
+def test_a_command_that_needs_a_folder_of_its_own_is_refused_where_there_can_be_none(
+    ready: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_requests, "can_mount", lambda: False)
+    command = {**ALGORITHM, "ContainerEntrypoint": ["/bin/bash", "/opt/ml/input/data/code/run.sh"]}
+    said = ready.refusal("CreateTrainingJob", **several(AlgorithmSpecification=command))[1]
+    assert said.startswith("AlgorithmSpecification.ContainerEntrypoint is not supported by this server: the")
+    assert "names /opt/ml, and this machine lets the service make no such folder" in said
 
 
 def test_pipes_shards_and_spot_instances_are_accepted(ready: Service) -> None:

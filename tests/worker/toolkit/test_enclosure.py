@@ -55,6 +55,19 @@ def test_what_is_shared_with_the_object_store_is_read_and_never_written(run: Run
     assert blob.read_text() == "kept"
 
 
+def test_small_files_are_a_programs_own_where_it_is_run_by_a_command(run: RunFolder) -> None:
+    blob, large = run.path.parent.parent / "blob", run.path.parent.parent / "large"
+    blob.write_text("#!/bin/sh\necho run\n")
+    large.write_bytes(bytes(100_000))
+    enclosure = Enclosure(run, isolated=False, has_own_files=True)
+    (run.layout.root / "run.sh").hardlink_to(blob)
+    (run.layout.root / "large").hardlink_to(large)
+    code = "import os, subprocess; p = '/opt/ml/run.sh'; os.chmod(p, 0o755); subprocess.run([p])"
+    assert said(enclosure, enclosure.seen(code)) == "run"
+    assert blob.stat().st_mode & 0o111 == 0
+    assert large.stat().st_nlink == 2
+
+
 def test_an_isolated_program_reaches_only_itself(run: RunFolder) -> None:
     enclosure = Enclosure(run, isolated=True)
     code = (

@@ -9,6 +9,7 @@ import socket
 import tarfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,15 @@ def train(engine: ProcessEngine, name: str, script: str, program: str = "train.p
     (config / "resourceconfig.json").write_text('{"current_host": "algo-1", "hosts": ["algo-1"]}')
     archive(folder / "source.tar.gz", train_py=script)
     engine.ensure(run_id, spec("train", TRAINING_JOB_NAME=name, COLOUR="blue"))
+    return run_id
+
+
+def command(engine: ProcessEngine, name: str, *words: str) -> str:
+    """Start a training job that names its command; returns its run id."""
+    run_id = run_id_of(name)
+    config = engine.folder(run_id) / "opt-ml" / "input" / "config"
+    config.mkdir(parents=True)
+    engine.ensure(run_id, replace(spec("train", TRAINING_JOB_NAME=name), command=words))
     return run_id
 
 
@@ -203,6 +213,41 @@ def test_a_script_is_asked_to_stop_and_leaves_what_it_has(engine: ProcessEngine)
     engine.stop(run_id, 20)
     state, _ = ended(engine, run_id)
     assert state.exit_code == 0
+    assert (opt_ml / "model" / "half").read_text() == "half"
+
+
+def test_a_command_is_run_with_the_runtimes_python_and_its_code_is_the_jobs(engine: ProcessEngine) -> None:
+    tell = "import sys; open('/opt/ml/model/made', 'w').close(); print(sys.prefix)"
+    run_id = command(
+        engine,
+        "command",
+        "/bin/sh",
+        "-c",
+        f'python3 -c "{tell}" && echo far > /opt/ml/output/failure; exit 6',
+    )
+    state, log = ended(engine, run_id)
+    folder = engine.folder(run_id)
+    assert state.exit_code == 6, log
+    assert f"{folder.parent.parent}/runs/" in log
+    assert (folder / "opt-ml" / "output" / "failure").read_text() == "far\n"
+    assert (folder / "opt-ml" / "model" / "made").exists()
+
+
+def test_all_that_a_command_started_is_asked_to_stop_and_awaited(engine: ProcessEngine) -> None:
+    run_id = run_id_of("asked")
+    code = engine.folder(run_id) / "opt-ml" / "code"
+    code.mkdir(parents=True)
+    (code / "wait.py").write_text(STOPPABLE)
+    model = "SM_MODEL_DIR=/opt/ml/model SM_OUTPUT_DATA_DIR=/opt/ml/output/data"
+    command(engine, "asked", "/bin/sh", "-c", f"{model} python3 /opt/ml/code/wait.py; true")
+    opt_ml = engine.folder(run_id) / "opt-ml"
+    deadline = time.monotonic() + DEADLINE
+    while not (opt_ml / "output" / "data" / "started").exists():
+        assert time.monotonic() < deadline, engine.log(run_id, 0, 9999)
+        engine.changed(0.02)
+    engine.stop(run_id, 20)
+    state, log = ended(engine, run_id)
+    assert state.exit_code == 143, log
     assert (opt_ml / "model" / "half").read_text() == "half"
 
 

@@ -14,10 +14,11 @@ from sagestead.control.operations.carried_out import refuse_others, refused
 from sagestead.control.operations.channel_requests import AUGMENTED, check_channels
 from sagestead.control.operations.passing_roles import check_role
 from sagestead.domain.errors import Invalid
-from sagestead.domain.images import PROGRAM, framework_image, trains_built_in
+from sagestead.domain.images import PROGRAM, built_in_image, command_of, framework_image, trains_built_in
 from sagestead.domain.resources import Json
 from sagestead.domain.s3_uri import Location, locate
 from sagestead.worker.isolation import can_leave_network
+from sagestead.worker.toolkit.enclosure import OPT_ML, can_mount
 
 MOST_INSTANCES = 20
 LONGEST_RUNTIME = 28 * 86400
@@ -58,6 +59,9 @@ _ALGORITHM_REMEDIES = MappingProxyType(
         "AlgorithmName": "name the image as TrainingImage instead",
         "EnableSageMakerMetricsTimeSeries": "set it to false; read FinalMetricDataList or the log",
     }
+)
+_ALGORITHM = frozenset(
+    {"TrainingImage", "TrainingInputMode", "MetricDefinitions", "ContainerEntrypoint", "ContainerArguments"}
 )
 _RESOURCE_REMEDIES = MappingProxyType(
     {
@@ -132,10 +136,10 @@ def check_bucket(ctx: Context, uri: str, field: str) -> None:
 
 def _check_algorithm(request: Json) -> None:
     at, algorithm = "AlgorithmSpecification.", request.get("AlgorithmSpecification", {})
-    carried_out = frozenset({"TrainingImage", "TrainingInputMode", "MetricDefinitions"})
-    refuse_others(algorithm, carried_out, at, _ALGORITHM_REMEDIES)
+    refuse_others(algorithm, _ALGORITHM, at, _ALGORITHM_REMEDIES)
     if not algorithm.get("TrainingImage"):
         raise Invalid(f"{at}TrainingImage is missing: name the image that trains.")
+    _check_command(request)
     definitions = algorithm.get("MetricDefinitions", [])
     if definitions and trains_built_in(request):
         raise Invalid(
@@ -146,6 +150,27 @@ def _check_algorithm(request: Json) -> None:
         fault = regex_fault(definition["Regex"])
         if fault is not None:
             raise Invalid(f"{at}MetricDefinitions.{number}.Regex '{definition['Regex']}' {fault}.")
+
+
+def _check_command(request: Json) -> None:
+    """Refuse a command that no container of ours could run as it is meant."""
+    at, algorithm = "AlgorithmSpecification.", request["AlgorithmSpecification"]
+    entrypoint, arguments = algorithm.get("ContainerEntrypoint"), algorithm.get("ContainerArguments")
+    if arguments and not entrypoint:
+        raise Invalid(
+            f"{at}ContainerArguments are given without a ContainerEntrypoint: images run no program here "
+            "that takes arguments; name it as ContainerEntrypoint."
+        )
+    image = algorithm["TrainingImage"]
+    if entrypoint and framework_image(image) is None and built_in_image(image) is not None:
+        remedy = f"{image} is an algorithm and no container to run a command in; leave it out"
+        raise refused(f"{at}ContainerEntrypoint", entrypoint, remedy)
+    if any(OPT_ML in word for word in command_of(request)) and not can_mount():
+        remedy = (
+            f"the command names {OPT_ML}, and this machine lets the service make no such folder for it; run "
+            "the service as root, allow user namespaces, or give a program as hyperparameter sagemaker_program"
+        )
+        raise refused(f"{at}ContainerEntrypoint", entrypoint, remedy)
 
 
 def _check_resources(request: Json) -> None:
@@ -180,6 +205,8 @@ def _check_resources(request: Json) -> None:
 def _runs_script(request: Json) -> bool:
     """Say whether a program of the user's trains, not an algorithm of ours."""
     framework = framework_image(request["AlgorithmSpecification"]["TrainingImage"])
+    if framework is not None and command_of(request):
+        return True
     named = request.get("HyperParameters", {}).get("sagemaker_program", "")
     environment = request.get("Environment", {})
     return framework is not None and framework.runs_program({PROGRAM: named, **environment})

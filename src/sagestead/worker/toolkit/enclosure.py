@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -27,6 +28,8 @@ OPT_ML = "/opt/ml"
 _LAUNCHER = Path(__file__).with_name("confine.py")
 _FIRST_USER, _USERS = 700_000_000, 1 << 20
 _NOBODY = 65534
+_SMALL = 1 << 16
+"""A file of so many bytes is copied in less time than a program takes to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,17 @@ class Enclosure:
     Args:
         run: the run; its `opt-ml` folder is theirs.
         isolated: they reach no network.
+        has_own_files: small files that the object store shares with them become copies of their own, which
+            they may change or make programs of, as in a container; the others they can only read.
 
     Raises:
         ModelRefused: they should be isolated, and this machine cannot do that.
     """
 
-    def __init__(self, run: RunFolder, *, isolated: bool) -> None:
+    def __init__(self, run: RunFolder, *, isolated: bool, has_own_files: bool = False) -> None:
         self._run = run
         self._isolated = isolated
+        self._has_own_files = has_own_files
         self._can_mount = _allowed(mounts=True, isolated=isolated)
         if isolated and not self._can_mount and not _allowed(mounts=False, isolated=True):
             raise ModelRefused(
@@ -131,13 +137,19 @@ class Enclosure:
 
     def _hand_over(self, folder: Path) -> None:
         """Give what lies below a folder to the programs' user; files shared with the object store to read."""
-        if self._user is None:
+        if self._user is None and not self._has_own_files:
             return
         for path in _below(folder):
             found = os.lstat(path)
-            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            is_shared = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+            if is_shared and self._has_own_files and found.st_size <= _SMALL:
+                _own_copy(path)
+                is_shared = False
+            if self._user is None:
+                continue
+            if is_shared:
                 os.chmod(path, 0o444)  # noqa: PTH101 - one of thousands
-            elif found.st_uid != self._user:
+            elif os.lstat(path).st_uid != self._user:
                 os.chown(path, self._user, self._user, follow_symlinks=False)
 
 
@@ -154,6 +166,18 @@ def ending_with_us(command: Sequence[str]) -> list[str]:
         "isolated": False,
     }
     return _launch({**order, "folder": "/", "command": list(command)})
+
+
+def can_mount() -> bool:
+    """Say whether programs see their run's folder as /opt/ml here."""
+    return _allowed(mounts=True, isolated=False)
+
+
+def _own_copy(path: str) -> None:
+    """Replace a name of a shared file by a file of its own."""
+    draft = f"{path}.{os.getpid()}"
+    shutil.copyfile(path, draft)
+    os.replace(draft, path)  # noqa: PTH105 - one of thousands
 
 
 def _below(folder: Path) -> Iterator[str]:

@@ -19,6 +19,7 @@ from types import FrameType
 
 from sagestead.worker.archives import extract
 from sagestead.worker.run_folder import RunFolder, read_json
+from sagestead.worker.toolkit import commands
 from sagestead.worker.toolkit.arguments import CODE, Told, arguments_of, variables_of
 from sagestead.worker.toolkit.layers import SETUP
 from sagestead.worker.toolkit.workshop import Workshop, say
@@ -40,12 +41,16 @@ class Script:
 
 
 def train(workshop: Workshop) -> int:
-    """Run the script; return the exit code, having said in `failure` why it is not 0.
+    """Run the command that the job names, or else its script; return the exit code.
+
+    Why it is not 0 is said in `failure`, except by a command, which writes /opt/ml/output/failure for itself.
 
     Raises:
         ModelRefused: its source or its packages cannot be used.
     """
     run = workshop.run
+    if workshop.spec.command is not None:
+        return commands.run(workshop)
     told = read_told(workshop)
     program = told.platform("sagemaker_program")
     if program is None:

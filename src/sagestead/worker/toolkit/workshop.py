@@ -61,7 +61,7 @@ class Workshop:
         """
         environments = Environments(run.runtimes, installing, say)
         environment = environments.provide(spec.runtime or "")
-        enclosure = Enclosure(run, isolated=spec.isolated)
+        enclosure = Enclosure(run, isolated=spec.isolated, has_own_files=spec.command is not None)
         _adopt_orphans()
         run.equipped.touch()
         tell()
@@ -117,6 +117,12 @@ class Workshop:
         needs = [path for path in self.environment.needs if path not in self.writes]
         program = Program(command, environment, folder, needs, self.writes)
         return self.enclosure.start(program, **options)
+
+    def outlast(self) -> None:
+        """Wait until all that the user's programs started has ended."""
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
 
     def sweep(self) -> None:
         """End whatever the user's programs left running."""
