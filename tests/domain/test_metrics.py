@@ -3,21 +3,21 @@ from __future__ import annotations
 import math
 import re
 import time
-from functools import partial
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagestead.domain.metrics import built_in_metric_definitions
-from sagestead.domain.metrics import extract as extract_with
+from sagestead.domain.metrics import Definition, Expressions, built_in_metric_definitions
 
 
 def none_of_these(expression: str, _line: str) -> str | None:
     raise AssertionError(f"{expression} is built in")
 
 
-extract = partial(extract_with, search=none_of_these)
+def extract(definitions: Sequence[Definition], line: str) -> list[tuple[str, float]]:
+    return Expressions(definitions).extract(line, none_of_these)
 
 
 def test_definition_is_written_as_aws_writes_it() -> None:

@@ -29,7 +29,7 @@ from sagestead.worker.run_folder import read_part
 LONGEST_LINE = 32 * 1024
 CHUNK = 256 * 1024
 TICK_SECONDS = 0.1
-IDLE_SECONDS = 0.2
+PAUSE = 0.2
 SILENT_SECONDS = 5.0
 SILENT_PAUSE = 1.0
 CLEANING_SECONDS = 3600.0
@@ -142,7 +142,6 @@ class _Followed:
     tails: list[Tail]
     is_job: bool
     heard_at: float
-    pause: float = TICK_SECONDS
 
 
 class LogAgent:
@@ -215,12 +214,9 @@ class LogAgent:
             _log.exception("log lines of %s are not carried yet", run_id)
             return now + 1
         if any(carried):
-            followed.heard_at, followed.pause = now, TICK_SECONDS
-        elif followed.is_job or now < followed.heard_at + SILENT_SECONDS:
-            followed.pause = min(IDLE_SECONDS, followed.pause * 2)
-        else:
-            followed.pause = SILENT_PAUSE
-        return now + followed.pause - TICK_SECONDS
+            followed.heard_at = now
+        is_lively = followed.is_job or now < followed.heard_at + SILENT_SECONDS
+        return now + (PAUSE if is_lively else SILENT_PAUSE) - TICK_SECONDS
 
     def _forget_old_metrics(self, now: float) -> None:
         try:

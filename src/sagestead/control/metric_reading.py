@@ -15,7 +15,7 @@ from time import thread_time
 
 import regex
 
-from sagestead.domain.metrics import Definition, Search, extract, is_built_in
+from sagestead.domain.metrics import Definition, Expressions, Search, is_built_in
 
 LINE_SECONDS = 0.05
 LOG_SECONDS = 2.0
@@ -37,7 +37,7 @@ class MetricReader:
     """Reads the lines of one log, one after the other."""
 
     def __init__(self, definitions: Sequence[Definition]) -> None:
-        self._definitions = definitions
+        self._expressions = Expressions(definitions)
         self._spent = dict.fromkeys((one["Regex"] for one in definitions), 0.0)
         self._allowed = LOG_SECONDS / max(1, sum(not is_built_in(expression) for expression in self._spent))
 
@@ -45,7 +45,7 @@ class MetricReader:
         """Return (name, value) for each definition that finds a finite number in the line, in their order."""
         self._allowed += USUAL_SECONDS
         search: Search = self._search
-        return extract(self._definitions, line, search)
+        return self._expressions.extract(line, search)
 
     def _search(self, expression: str, line: str) -> str | None:
         if self._spent[expression] == math.inf:

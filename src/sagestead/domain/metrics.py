@@ -142,22 +142,31 @@ def with_objective(definitions: Sequence[Definition], objective: str) -> list[di
     ]
 
 
-def extract(definitions: Sequence[Definition], line: str, search: Search) -> list[tuple[str, float]]:
-    """Return (name, value) for each definition that finds a finite number in the line, in their order.
+class Expressions:
+    """The expressions of one log's metrics. A line costs what it reports, not what it might."""
 
-    Expressions that are not built in are left to `search`.
-    """
-    if len(line) > LONGEST_LINE:
-        return []
-    reported = _reported(line)
-    found = []
-    for definition in definitions:
-        name, regex = definition["Name"], definition["Regex"]
-        known = _names().get(regex)
-        text = search(regex, line) if known is None else reported.get(known)
-        if (value := _number(text)) is not None:
-            found.append((name, value))
-    return found
+    def __init__(self, definitions: Sequence[Definition]) -> None:
+        self._own: list[tuple[int, str, str]] = []
+        self._built_in: dict[str, list[tuple[int, str]]] = {}
+        for place, one in enumerate(definitions):
+            known = _names().get(one["Regex"])
+            if known is None:
+                self._own.append((place, one["Name"], one["Regex"]))
+            else:
+                self._built_in.setdefault(known, []).append((place, one["Name"]))
+
+    def extract(self, line: str, search: Search) -> list[tuple[str, float]]:
+        """Return (name, value) for each definition that finds a finite number in the line, in their order.
+
+        Expressions that are not built in are left to `search`.
+        """
+        if len(line) > LONGEST_LINE:
+            return []
+        found = [(place, name, search(regex, line)) for place, name, regex in self._own]
+        if self._built_in:
+            for metric, text in _reported(line).items():
+                found += [(place, name, text) for place, name in self._built_in.get(metric, ())]
+        return [(name, value) for _, name, text in sorted(found) if (value := _number(text)) is not None]
 
 
 def _reported(line: str) -> dict[str, str]:
@@ -172,8 +181,10 @@ def _reported(line: str) -> dict[str, str]:
 
 
 def _number(text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -17,6 +17,32 @@ KEPT_LINES = 100_000
 """A stream keeps its newest lines, so many; older ones go when new ones come."""
 
 _LARGEST = 2**63 - 1
+_PLACE = ("account", "region", "log_group", "stream")
+
+
+def _grow() -> ReturningUpdate[Any]:
+    columns = log_streams.c
+    by: sa.BindParameter[int] = sa.bindparam("by")
+    at: sa.BindParameter[int] = sa.bindparam("at")
+    return (
+        sa.update(log_streams)
+        .where(*(columns[column] == sa.bindparam(f"of_{column}") for column in _PLACE))
+        .values(
+            events=columns.events + by,
+            first_event=sa.func.coalesce(sa.func.min(columns.first_event, at), at),
+            last_event=sa.func.coalesce(sa.func.max(columns.last_event, at), at),
+        )
+        .returning(columns.id, columns.events)
+    )
+
+
+# Executed with every few lines of everything that runs: statements are made once.
+_GROW = _grow()
+_MAKE = insert(log_streams).on_conflict_do_nothing()
+_ADD = sa.insert(log_events)
+_FORGET = sa.delete(log_events).where(
+    log_events.c.stream_id == sa.bindparam("of"), log_events.c.sequence < sa.bindparam("old")
+)
 
 
 class SqlLogs:
@@ -28,22 +54,23 @@ class SqlLogs:
 
     def append(self, stream: LogStream, messages: Sequence[str], now: float) -> None:
         """Add lines (tabs already written as `#011`), making the stream if need be."""
-        at = round(now * 1000)
-        make = insert(log_streams).values(**_place(stream), created=at, events=0).on_conflict_do_nothing()
+        place, at = _place(stream), round(now * 1000)
+        growth = {f"of_{column}": value for column, value in place.items()} | {"by": len(messages), "at": at}
         with self._database.write(durable=False, announce=False) as connection:
-            connection.execute(make)
+            row = connection.execute(_GROW, growth).first() if messages else None
+            if row is None:
+                connection.execute(_MAKE, place | {"created": at, "events": 0})
             if not messages:
                 return
-            row = connection.execute(_grow(stream, len(messages), at)).one()
+            row = row or connection.execute(_GROW, growth).one()
             first = row.events - len(messages)
             events = [
                 {"stream_id": row.id, "sequence": first + index, "timestamp": at, "message": message}
                 for index, message in enumerate(messages)
             ]
-            connection.execute(sa.insert(log_events), events)
+            connection.execute(_ADD, events)
             if row.events > self._kept:
-                old = log_events.c.sequence < row.events - self._kept
-                connection.execute(sa.delete(log_events).where(log_events.c.stream_id == row.id, old))
+                connection.execute(_FORGET, {"of": row.id, "old": row.events - self._kept})
 
     def groups(self, account: str, region: str, prefix: str) -> list[str]:
         """Return group names by name."""
@@ -89,30 +116,11 @@ class SqlLogs:
 
 
 def _place(stream: LogStream) -> dict[str, str]:
-    return {
-        "account": stream.account,
-        "region": stream.region,
-        "log_group": stream.group,
-        "stream": stream.stream,
-    }
+    return dict(zip(_PLACE, (stream.account, stream.region, stream.group, stream.stream), strict=True))
 
 
 def _is(stream: LogStream) -> list[sa.ColumnElement[bool]]:
     return [log_streams.c[column] == value for column, value in _place(stream).items()]
-
-
-def _grow(stream: LogStream, by: int, at: int) -> ReturningUpdate[Any]:
-    columns = log_streams.c
-    return (
-        sa.update(log_streams)
-        .where(*_is(stream))
-        .values(
-            events=columns.events + by,
-            first_event=sa.func.coalesce(sa.func.min(columns.first_event, at), at),
-            last_event=sa.func.coalesce(sa.func.max(columns.last_event, at), at),
-        )
-        .returning(columns.id, columns.events)
-    )
 
 
 def _of(stream: LogStream) -> sa.Select[Any]:

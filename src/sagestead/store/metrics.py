@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from sagestead.domain.measurements import Point, Series, Statistic
 from sagestead.store.database import Database
@@ -18,6 +19,29 @@ KEPT_POINTS = 100_000
 
 _LARGEST = 2**63 - 1
 _POINT = metric_points.c
+
+
+def _grow() -> ReturningInsert[Any]:
+    new = insert(metric_series)
+    latest = sa.func.max(metric_series.c.last_point, new.excluded.last_point)
+    place = ["account", "region", "namespace", "dimensions", "name"]
+    grown = new.on_conflict_do_update(index_elements=place, set_={"last_point": latest})
+    return grown.returning(metric_series.c.id)
+
+
+def _add() -> Insert:
+    new = insert(metric_points)
+    again = {name: new.excluded[name] for name in ("samples", "total", "least", "most")}
+    return new.on_conflict_do_update(index_elements=["series_id", "writer", "sequence"], set_=again)
+
+
+# Executed with every few lines of every job: statements are made once.
+_GROW, _ADD = _grow(), _add()
+_FORGET = sa.delete(metric_points).where(
+    _POINT.series_id == sa.bindparam("of"),
+    _POINT.writer == sa.bindparam("by"),
+    _POINT.sequence < sa.bindparam("old"),
+)
 
 
 class SqlMetrics:
@@ -88,21 +112,11 @@ class SqlMetrics:
 
     def _put(self, connection: sa.Connection, writer: str, series: Series, points: Sequence[Point]) -> None:
         newest = max(point.timestamp for point in points)
-        made = insert(metric_series).values(**_place(series), last_point=newest)
-        latest = sa.func.max(metric_series.c.last_point, made.excluded.last_point)
-        grown = made.on_conflict_do_update(
-            index_elements=["account", "region", "namespace", "dimensions", "name"],
-            set_={"last_point": latest},
-        ).returning(metric_series.c.id)
-        series_id = connection.execute(grown).scalar_one()
-        added = insert(metric_points)
-        again = {name: added.excluded[name] for name in ("samples", "total", "least", "most")}
-        added = added.on_conflict_do_update(index_elements=["series_id", "writer", "sequence"], set_=again)
-        rows = [{"series_id": series_id, "writer": writer, **_columns(point)} for point in points]
-        connection.execute(added, rows)
-        old = _POINT.sequence < points[-1].sequence - self._kept
-        mine = (_POINT.series_id == series_id, _POINT.writer == writer)
-        connection.execute(sa.delete(metric_points).where(*mine, old))
+        series_id = connection.execute(_GROW, {**_place(series), "last_point": newest}).scalar_one()
+        mine = {"series_id": series_id, "writer": writer}
+        connection.execute(_ADD, [mine | _columns(point) for point in points])
+        if (old := points[-1].sequence - self._kept) > 0:
+            connection.execute(_FORGET, {"of": series_id, "by": writer, "old": old})
 
 
 def _place(series: Series) -> dict[str, str]:

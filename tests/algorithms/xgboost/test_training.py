@@ -15,7 +15,7 @@ from xgboost import Booster, DMatrix
 
 from sagestead.algorithms.xgboost.serving import load
 from sagestead.algorithms.xgboost.training import train
-from sagestead.domain.metrics import built_in_metric_definitions, extract
+from sagestead.domain.metrics import Expressions, built_in_metric_definitions
 from sagestead.worker.contract import Invocation
 from sagestead.worker.layout import Layout
 from sagestead.worker.run_folder import RunFolder
@@ -102,7 +102,8 @@ def test_a_job_leaves_a_model_that_predicts_and_prints_metrics_that_are_found(
     assert predictions[1] > 0.6
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Using 1 thread: ml.m5.xlarge is nominal (4 vCPUs), this machine has ")
-    last = dict(extract(built_in_metric_definitions(), lines[-1].replace("\t", "#011"), lambda *_: None))
+    expressions = Expressions(built_in_metric_definitions())
+    last = dict(expressions.extract(lines[-1].replace("\t", "#011"), lambda *_: None))
     assert lines[-1].startswith("[4]\ttrain-auc:0.9")
     assert list(last) == ["train:accuracy", "validation:accuracy", "train:auc", "validation:auc"]
     assert 0.9 < last["validation:accuracy"] <= 1
