@@ -149,20 +149,17 @@ def signed(port: int = 8750) -> tuple[bytes, Request]:
 
 def app(host: Instant) -> Gate:
     """Return the gate in front of one endpoint."""
-    service = Service(
-        "runtime",
-        frozenset({"sagemaker"}),
-        "rest-json",
-        dispatch.is_runtime,
-        InvocationHandler(Table(host)),  # type: ignore[arg-type] # a table
-    )
+    handler = InvocationHandler(Table(host))  # type: ignore[arg-type] # a table
+    names = frozenset({"sagemaker"})
+    service = Service("runtime", names, "rest-json", dispatch.is_runtime, handler, handler.again)
     return Gate(OneKey(), [service], time.time, "us-east-1")  # type: ignore[arg-type] # nothing else is asked
 
 
 async def in_process(host: Instant, seconds: float) -> list[float]:
     """Return samples of the microseconds of a request."""
     wire, (data, _) = Wire(), signed()
-    connection = Connection(FrontDoor(app(host)))
+    gate = app(host)
+    connection = Connection(FrontDoor(gate, repeat=gate.repeat))
     connection.connection_made(wire)  # type: ignore[arg-type] # all that is used
 
     async def one() -> None:
@@ -237,7 +234,8 @@ def over_sockets(host: Instant, seconds: float) -> list[float]:
 
 async def serve(host: Instant, say: int) -> None:
     """Serve until killed; says the port on a pipe."""
-    door = FrontDoor(app(host))
+    gate = app(host)
+    door = FrontDoor(gate, repeat=gate.repeat)
     os.write(say, b"%d" % await door.start("127.0.0.1", 0))
     await asyncio.Event().wait()
 

@@ -85,7 +85,7 @@ def test_an_invocation_gets_the_models_answer(instance: Instance, database: Data
             answer = await ask(handler, asked)
             assert answer.status == 200
             assert answer.body == b"1,2"
-            assert answer.headers == [
+            assert list(answer.headers) == [
                 ("x-Amzn-Invoked-Production-Variant", "Blue"),
                 ("Content-Type", "text/csv"),
                 ("X-Amzn-SageMaker-Custom-Attributes", "trace=1"),

@@ -48,7 +48,10 @@ def parsed(response: Response, protocol: Protocol) -> dict[str, Any]:
     parser = botocore.parsers.create_parser(protocol)
     answer = {
         "status_code": response.status,
-        "headers": {name.lower(): value for name, value in response.headers},
+        "headers": {
+            **({"x-amzn-requestid": response.request_id} if response.request_id else {}),
+            **{name.lower(): value for name, value in response.headers},
+        },
         "body": response.body,
     }
     result: dict[str, Any] = parser.parse(answer, model.operation_model(operation).output_shape)

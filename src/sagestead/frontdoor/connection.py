@@ -34,6 +34,7 @@ from sagestead.wire.http import Headers, Request, Response, Stream
 from sagestead.wire.pending import Pending
 
 if TYPE_CHECKING:
+    from sagestead.frontdoor.memory import Remembered
     from sagestead.frontdoor.server import FrontDoor
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Connection(asyncio.Protocol):
         self.parting: asyncio.TimerHandle | None = None
         self.refusal = refuse("The request is malformed.")  # of what could not be read, once broken
         self.progress_at = self.head_since = door.clock()
+        self.like: Remembered | None = None  # what the last request that was not read was like
+        self._alone = b""  # a read that began a request, until its head is complete
         self._trickle = 0
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -100,9 +103,25 @@ class Connection(asyncio.Protocol):
             self.answering.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; a request that it refuses is answered and the connection closed."""
+        """Answer a request that came alone and is like an earlier one; feed the parser with anything else."""
         if self.broken:
             return
+        if self._is_alone(data):
+            if self._repeat(data):
+                return
+            self._alone = data
+        self._feed(data)
+        if self.queue:
+            self._next()
+
+    def _is_alone(self, data: bytes) -> bool:
+        """Whether nothing is under way, so that a read begins a request which would be answered at once."""
+        if self.in_head or self.queue or self.arriving is not None:
+            return False
+        return len(data) <= self.limits.repeated and self._may_answer()
+
+    def _feed(self, data: bytes) -> None:
+        """Feed the parser; a request that it refuses is answered and the connection closed."""
         size = self._read = len(data)
         self._trickle += size
         self._framing += size
@@ -123,8 +142,27 @@ class Connection(asyncio.Protocol):
             self._break(cause if isinstance(cause, Refusal) else self.refusal)
         except httptools.HttpParserError:
             self._break(refuse("The request is not well-formed HTTP/1.1."))
-        if self.queue:
-            self._next()
+
+    def _repeat(self, data: bytes) -> bool:
+        """Answer a request that is like an earlier one without reading it; False if it has to be read."""
+        door = self.door
+        if door.repeat is None or door.draining:
+            return False
+        request_id = door.new_id()
+        found = door.repeat(data, request_id, self.like, secure=self.secure)
+        if found is None:
+            return False
+        self.like, answer = found
+        if isinstance(answer, Response) and isinstance(answer.body, bytes) and self.transport is not None:
+            head = answer_head(answer, door.beginnings, method="POST", keep=True)
+            self.transport.write(head + answer.body)
+            self.progress_at = door.clock()
+            return True
+        body = InboundBody(_nothing, _nothing)
+        body.finish()
+        request = self.like.template.request(body, 0, request_id)
+        self._take((request, body, True), answer)
+        return True
 
     def eof_received(self) -> bool:
         """Keep the socket open for the answer under way when the client has only finished sending."""
@@ -179,13 +217,15 @@ class Connection(asyncio.Protocol):
         expects = headers.joined.get(b"expect", b"").lower() == b"100-continue"
         body = InboundBody(self._flow, self._continue if expects else _nothing)
         path, _, query = target.partition(b"?")
-        request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id())
+        keep = self.parser.should_keep_alive()
+        alone, self._alone = self._alone if keep else b"", b""
+        request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id(), alone)
         waiting = len(self.queue)
         if waiting >= limits.pipelined:
             raise refuse("Too many requests are waiting on this connection.", 429)
         self.arriving = body
         self._trickle = 0
-        self.queue.append((request, body, self.parser.should_keep_alive()))
+        self.queue.append((request, body, keep))
         if waiting + 1 >= limits.pipelined // 2:
             self._flow()
 
@@ -312,8 +352,7 @@ class Connection(asyncio.Protocol):
         return keep and not self.door.draining and not (self.ended and not self.queue)
 
     def _head(self, request: Request, response: Response, *, keep: bool) -> bytes:
-        beginning = self.door.beginnings.of(response.status)
-        return answer_head(response, method=request.method, beginning=beginning, keep=keep)
+        return answer_head(response, self.door.beginnings, method=request.method, keep=keep)
 
     def _cut_off(self, request: Request, error: BaseException) -> None:
         """End the connection in the middle of an answer, so that the client does not take it for whole."""

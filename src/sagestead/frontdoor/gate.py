@@ -12,6 +12,7 @@ import logging
 import re
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,11 +21,22 @@ from sagestead.domain.errors import NotImplementedHere, Refusal
 from sagestead.domain.identity import Credential
 from sagestead.frontdoor.dispatch import is_form, likely_protocol
 from sagestead.frontdoor.keyring import Keyring
+from sagestead.frontdoor.memory import Memory, Remembered
 from sagestead.ports import Clock, Credentials
-from sagestead.wire.errors import Protocol, render, request_id_headers
-from sagestead.wire.http import Call, Handler, Request, Response
+from sagestead.wire.errors import Protocol, named, render
+from sagestead.wire.http import Again, Call, Handler, Request, Response
 from sagestead.wire.pending import Answered, Pending
-from sagestead.wire.sigv4 import Breach, Claim, Rules, WholeBody, read_claim, refuse, settle, verified_body
+from sagestead.wire.sigv4 import (
+    Breach,
+    Claim,
+    Rules,
+    WholeBody,
+    read_claim,
+    refuse,
+    settle,
+    template_of,
+    verified_body,
+)
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = b"/-/health"
@@ -33,6 +45,10 @@ _LIMITS: Mapping[Protocol, int] = {"json": 8 * _MIB, "query": _MIB, "rest-json":
 _TOO_LARGE = 413
 _SHOWN = 128
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]{1,128})(?:&|$)")
+
+
+Repeat = tuple[Remembered, Response | Awaitable[Response]]
+"""What a request is like, and its answer."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class Service:
         protocol: form of errors; `rest-xml` is S3, whose body stays a stream.
         matches: True for requests that are meant for this service; nothing is verified yet.
         handler: gets verified calls.
+        again: returns what answers other calls like a verified one, whose bodies are short; it may refuse.
     """
 
     name: str
@@ -52,6 +69,7 @@ class Service:
     protocol: Protocol
     matches: Callable[[Request], bool]
     handler: Handler
+    again: Callable[[Request], Again] | None = None
 
 
 class Gate:
@@ -86,28 +104,86 @@ class Gate:
             for service in services
         ]
         self._region = region
+        self._memory = Memory(clock)
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request, at once when nothing has to be waited for; never raises an `Exception`."""
         if request.raw_path == _HEALTH and request.method == "GET":
             healthy = Response(200, [("Content-Type", "application/json")], b'{"status":"ok"}')
-            return _named(healthy, request, "json")
+            return named(healthy, "json", request.request_id)
         service, rules = self._choose(request)
         try:
-            call = None if rules.s3 else self._admit_at_once(request, rules)
+            call = None if rules.s3 else self._admit_at_once(request, service, rules)
             answer = None if call is None else service.handler(call)
         except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
             return _Visit(request, service.name, rules.protocol).refused(error)
         if isinstance(answer, Response):
-            return _named(answer, request, rules.protocol)
-        visit, share = _Visit(request, service.name, rules.protocol), Share(self._room)
+            return named(answer, rules.protocol, request.request_id)
+        visit = _Visit(request, service.name, rules.protocol)
         if call is None or answer is None:
+            share = Share(self._room)
             return visit.wait(self._pass(request, service, rules, share), share)
-        share.take(call.length or 0)
+        return self._wait(visit, answer, call.length or 0)
+
+    def repeat(
+        self, data: bytes, request_id: str, before: Remembered | None, *, secure: bool
+    ) -> Repeat | None:
+        """Answer a request that came whole and alone, if it is like one that was verified.
+
+        Args:
+            data: all of it.
+            request_id: names it.
+            before: what the last request of the connection was like.
+            secure: whether it arrived over TLS.
+
+        Returns:
+            What it is like, and its answer; None if it has to be read: nothing was done then.
+        """
+        values = before.template.read(data) if before is not None else None
+        if before is None or values is None:
+            found = self._memory.find(data)
+            if found is None or found[0].template.secure is not secure:
+                return None
+            before, values = found
+        template = before.template
+        body, now = data[template.size :], self._clock()
+        credential = self._keys.held(template.access_key_id)
+        if credential is None or len(body) > self._room.left:
+            return None
+        principal = template.settle(values, body, credential, now)
+        if principal is None:
+            return None
+        before.used_at = now
+        try:
+            answer = before.again(principal, body)
+        except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
+            return before, self._visit(before, body, request_id).refused(error)
+        if isinstance(answer, Response):
+            answer.request_id = request_id
+            return before, answer
+        return before, self._wait(self._visit(before, body, request_id), answer, len(body))
+
+    def _visit(self, like: Remembered, body: bytes, request_id: str) -> _Visit:
+        request = like.template.request(WholeBody(body), len(body), request_id)
+        service, rules = self._choose(request)
+        return _Visit(request, service.name, rules.protocol)
+
+    def _wait(self, visit: _Visit, answer: Awaitable[Response], size: int) -> Awaitable[Response]:
+        share = Share(self._room)
+        share.take(size)
         if isinstance(answer, Pending):
             answer.finish = partial(visit.end, answer.finish, share)
             return answer
         return visit.wait(answer, share)
+
+    def _learn(self, request: Request, service: Service, rules: Rules, claim: Claim) -> None:
+        """Remember a verified request of a service that can answer its like without reading it."""
+        if service.again is None or not request.data or not self._memory.may_learn():
+            return
+        template = template_of(request.data, request, claim, rules.skew)
+        if template is not None:
+            with suppress(Refusal):  # the service says it to the client
+                self._memory.learn(template, service.again(request))
 
     def _choose(self, request: Request) -> tuple[Service, Rules]:
         for entry in self._entries:
@@ -117,7 +193,7 @@ class Gate:
         unknown = Service("no service", frozenset(), protocol, lambda _: True, _not_served)
         return unknown, Rules(protocol, None, self._region)
 
-    def _admit_at_once(self, request: Request, rules: Rules) -> Call | None:
+    def _admit_at_once(self, request: Request, service: Service, rules: Rules) -> Call | None:
         """Return the verified call when its body and its credential are here, else None.
 
         Nothing is changed in between, so that `_admit` may begin anew.
@@ -133,9 +209,11 @@ class Gate:
                 return None
             if len(data) > self._room.left:
                 raise _no_room()
-            return _call(request, claim, credential, data, now)
+            call = _call(request, claim, credential, data, now)
         except Breach as breach:
             raise refuse(breach, rules.protocol) from None
+        self._learn(request, service, rules, claim)
+        return call
 
     async def _pass(self, request: Request, service: Service, rules: Rules, share: Share) -> Response:
         answer = service.handler(await self._admit(request, rules, share))
@@ -172,7 +250,7 @@ class _Visit:
     async def wait(self, answer: Awaitable[Response], share: Share) -> Response:
         """Return the awaited answer, and give back the share."""
         try:
-            return _named(await answer, self._request, self._protocol)
+            return named(await answer, self._protocol, self._request.request_id)
         except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
             return self.refused(error)
         finally:
@@ -185,7 +263,7 @@ class _Visit:
             answer = finish(source)
             more = not isinstance(answer, Response)
             return (
-                _named(answer, self._request, self._protocol)
+                named(answer, self._protocol, self._request.request_id)
                 if isinstance(answer, Response)
                 else self.wait(answer, share)
             )
@@ -194,12 +272,6 @@ class _Visit:
         finally:
             if not more:
                 share.give_back()
-
-
-def _named(response: Response, request: Request, protocol: Protocol) -> Response:
-    """Return an answer that names its request."""
-    response.headers += request_id_headers(protocol, request.request_id)
-    return response
 
 
 @dataclass(slots=True)

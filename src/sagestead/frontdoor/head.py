@@ -20,7 +20,10 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?\Z")
 _LONGEST_HOST = 261
 _TARGET = bytes(code for code in range(33, 256) if code not in b"#\x7f")
 _NO_BODY = frozenset({204, 304})
-_LENGTH = len("content-length")
+_MADE = 512
+"""Beginnings that are kept at most."""
+
+Fields = Sequence[tuple[str, str]]
 
 
 def refuse(sentence: str, status: int = 400) -> Refusal:
@@ -99,44 +102,52 @@ def reason(status: int) -> str:
 
 
 class Beginnings:
-    """How answers begin: the status line, Date and Server, made once a second for each status."""
+    """How answers begin: the status line, Date, Server and the answer's own fields, made once a second."""
 
     __slots__ = ("_made", "_second")
 
     def __init__(self) -> None:
         self._second = -1
-        self._made: dict[int, str] = {}
+        self._made: dict[tuple[int, Fields], tuple[bytes, bool]] = {}
 
-    def of(self, status: int) -> str:
-        """Return the beginning of an answer that is sent now; the date is in RFC 9110 form."""
+    def of(self, status: int, fields: Fields) -> tuple[bytes, bool]:
+        """Return the beginning of an answer that is sent now, and whether its length is among the fields.
+
+        A tuple of fields is taken for one that many answers have.
+        """
         second = int(time.time())
-        if second != self._second:
+        if second != self._second or len(self._made) > _MADE:
             self._second = second
             self._made.clear()
-        made = self._made.get(status)
+        if not isinstance(fields, tuple):
+            return self._make(status, fields)
+        asked = (status, fields)
+        made = self._made.get(asked)
         if made is None:
-            date = formatdate(second, usegmt=True)
-            made = f"HTTP/1.1 {status} {reason(status)}\r\nDate: {date}\r\nServer: Sagestead\r\n"
-            self._made[status] = made
+            made = self._made[asked] = self._make(status, fields)
         return made
 
+    def _make(self, status: int, fields: Fields) -> tuple[bytes, bool]:
+        date = formatdate(self._second, usegmt=True)
+        lines = [f"HTTP/1.1 {status} {reason(status)}\r\nDate: {date}\r\nServer: Sagestead\r\n"]
+        for name, value in fields:
+            lines.append(f"{name}: {value if value.isprintable() else value.translate(_CONTROLS)}\r\n")
+        measured = any(name.lower() == "content-length" for name, _ in fields)
+        return "".join(lines).encode("latin-1", "replace"), measured
 
-def answer_head(response: Response, *, method: str, beginning: str, keep: bool) -> bytes:
-    """Return an answer's beginning, its header fields and the blank line that ends them."""
-    lines = [beginning]
-    measured = response.status in _NO_BODY
-    for name, value in response.headers:
-        lines.append(f"{name}: {value if value.isprintable() else value.translate(_CONTROLS)}\r\n")
-        if len(name) == _LENGTH and name.lower() == "content-length":
-            measured = True
-    if not measured:
-        length = response.body.length if isinstance(response.body, Stream) else len(response.body)
-        if length is not None:
-            lines.append(f"Content-Length: {length}\r\n")
-        elif method != "HEAD":
-            lines.append("Transfer-Encoding: chunked\r\n")
-    lines.append("\r\n" if keep else "Connection: close\r\n\r\n")
-    return "".join(lines).encode("latin-1", "replace")
+
+def answer_head(response: Response, beginnings: Beginnings, *, method: str, keep: bool) -> bytes:
+    """Return an answer's beginning, what depends on this very answer, and the blank line that ends it."""
+    beginning, measured = beginnings.of(response.status, response.headers)
+    end = b"\r\n" if keep else b"Connection: close\r\n\r\n"
+    if response.request_id:
+        beginning += b"x-amzn-RequestId: %b\r\n" % response.request_id.encode()
+    if measured or response.status in _NO_BODY:
+        return beginning + end
+    length = response.body.length if isinstance(response.body, Stream) else len(response.body)
+    if length is not None:
+        return b"%bContent-Length: %d\r\n%b" % (beginning, length, end)
+    return beginning + (b"" if method == "HEAD" else b"Transfer-Encoding: chunked\r\n") + end
 
 
 def has_body(response: Response, method: str) -> bool:

@@ -15,6 +15,7 @@ class Limits:
         fields: most header fields.
         pipelined: most requests of one connection that wait behind the one being answered.
         turn: most requests of one connection that are answered before others have their turn.
+        repeated: longest request that may be answered because it is like an earlier one.
         buffered: body bytes held before reading from the socket stops.
         leftover: most unread body bytes that are read away to keep a connection.
         connections: most connections at once; more are closed at once.
@@ -30,6 +31,7 @@ class Limits:
     fields: int = 200
     pipelined: int = 64
     turn: int = 8
+    repeated: int = 64 * 1024
     buffered: int = 512 * 1024
     leftover: int = 256 * 1024
     connections: int = 10_000

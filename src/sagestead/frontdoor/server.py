@@ -9,10 +9,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from sagestead.frontdoor.connection import Connection
+from sagestead.frontdoor.gate import Repeat
 from sagestead.frontdoor.head import Beginnings
 from sagestead.frontdoor.limits import Limits
+from sagestead.frontdoor.memory import Remembered
 from sagestead.wire.http import App
 
 FAREWELL = 0.5
@@ -26,19 +29,35 @@ LULL = 0.25
 may already be on its way, and is answered."""
 
 
+class Repeats(Protocol):
+    """See `Gate.repeat`."""
+
+    def __call__(
+        self, data: bytes, request_id: str, before: Remembered | None, *, secure: bool
+    ) -> Repeat | None:
+        """Return what a request is like and its answer; None if it has to be read."""
+        ...
+
+
 class FrontDoor:
     """Serves one app on one address. Make it inside a running event loop.
 
     Args:
         app: answers every request.
+        repeat: answers a request that is like an earlier one, before it is read; see `Gate.repeat`.
         limits: bounds on what clients may hold.
         clock: seconds, monotonic.
     """
 
     def __init__(
-        self, app: App, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        app: App,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        repeat: Repeats | None = None,
     ) -> None:
         self.app = app
+        self.repeat = repeat
         self.limits = limits or Limits()
         self.clock = clock
         self.loop = asyncio.get_running_loop()

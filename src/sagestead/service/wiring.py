@@ -55,7 +55,7 @@ def build_gate(
     return Gate(
         adapters.credentials,
         [
-            Service("runtime", SAGEMAKER, "rest-json", dispatch.is_runtime, invocations),
+            Service("runtime", SAGEMAKER, "rest-json", dispatch.is_runtime, invocations, invocations.again),
             Service("sagemaker", SAGEMAKER, "json", target("SageMaker."), control),
             Service("logs", LOGS, "json", target("Logs_20140328."), api("logs", logs.OPERATIONS)),
             Service("cloudwatch", CLOUDWATCH, "json", granite, metrics),

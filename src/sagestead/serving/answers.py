@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sagestead.domain.resources import partition_of
 from sagestead.domain.routes import Route
@@ -39,17 +40,21 @@ def response(route: Route, variant: str, answer: Answer) -> Response:
     """Return the model's answer as the client sees it; any success becomes a 200."""
     if answer.status not in _OK:
         return model_error(route, answer.status, answer.body.decode("utf-8", "replace"))
-    headers = [("x-Amzn-Invoked-Production-Variant", variant)]
-    kind, attributes = answer.content_type, answer.custom_attributes
+    headers = _headers(variant, answer.content_type, answer.custom_attributes)
+    return model_error(route, 500, UNCARRIED) if headers is None else Response(200, headers, answer.body)
+
+
+@lru_cache(maxsize=256)
+def _headers(variant: str, kind: str, attributes: str | None) -> tuple[tuple[str, str], ...] | None:
+    """Return the fields of an answer; None if HTTP cannot carry them."""
+    if any(text is not None and _HEADER_TEXT.fullmatch(text) is None for text in (kind, attributes)):
+        return None
+    fields = [("x-Amzn-Invoked-Production-Variant", variant)]
     if kind:
-        if _HEADER_TEXT.fullmatch(kind) is None:
-            return model_error(route, 500, UNCARRIED)
-        headers.append(("Content-Type", kind))
+        fields.append(("Content-Type", kind))
     if attributes is not None:
-        if _HEADER_TEXT.fullmatch(attributes) is None:
-            return model_error(route, 500, UNCARRIED)
-        headers.append(("X-Amzn-SageMaker-Custom-Attributes", attributes))
-    return Response(200, headers, answer.body)
+        fields.append(("X-Amzn-SageMaker-Custom-Attributes", attributes))
+    return tuple(fields)
 
 
 def model_error(route: Route, status: int, text: str) -> Response:

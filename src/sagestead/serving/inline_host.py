@@ -119,6 +119,9 @@ class InlineHost:
         """
         model = self._model
         if model is not None:
+            answer = _at_once(model, invocation)
+            if answer is not None:
+                return answer
             if model.cost(invocation) <= AT_ONCE_SECONDS:
                 return _answer(model, invocation)
             return self._threads.ask(lambda: _answer(model, invocation), self._jobs)
@@ -161,6 +164,14 @@ def give_way() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _at_once(model: InlineModel, invocation: Invocation) -> Answer | None:
+    """Return the answer that takes no time; what goes wrong shows when the model is asked for good."""
+    try:
+        return model.at_once(invocation)
+    except Exception:  # noqa: BLE001 - a model's defect must not end the server
+        return None
 
 
 def _answer(model: InlineModel, invocation: Invocation) -> Answer:

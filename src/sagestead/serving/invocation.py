@@ -12,6 +12,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from sagestead.domain.errors import Unavailable
 from sagestead.domain.identity import Principal
@@ -21,7 +22,7 @@ from sagestead.serving.asked import Asked, invalid, read_asked
 from sagestead.serving.host import Busy, Host, NoAnswer, Unread
 from sagestead.serving.table import RouteWatcher
 from sagestead.serving.tallies import Tallies
-from sagestead.wire.http import Call, Response
+from sagestead.wire.http import Again, Call, Request, Response
 from sagestead.wire.pending import Answered, Pending
 from sagestead.worker.contract import Answer, Invocation
 
@@ -66,10 +67,20 @@ class InvocationHandler:
         body = call.body.whole()
         if body is None:
             return self._read(call)
-        asked = read_asked(call.request, body)
+        return self._answer(read_asked(call.request, body), call.principal, body)
+
+    def again(self, request: Request) -> Again:
+        """Return what answers calls like a verified one (contract: `frontdoor.gate.Service`).
+
+        Raises:
+            Refusal: the request is wrong.
+        """
+        return partial(self._answer, read_asked(request, b""))
+
+    def _answer(self, asked: Asked, principal: Principal, body: bytes) -> Response | Awaitable[Response]:
         if not self._watcher.is_loaded:
-            return self._when_loaded(call.principal, asked, body)
-        return self._ask(call.principal, asked, body)
+            return self._when_loaded(principal, asked, body)
+        return self._ask(principal, asked, body)
 
     async def _read(self, call: Call) -> Response:
         body = await call.body.read(BODY_READ_LIMIT)

@@ -40,19 +40,20 @@ def render(refusal: Refusal, protocol: Protocol, request: Request) -> Response:
     An answer to HEAD, and one of status 304, has no body.
     """
     headers, body = _FORMS[protocol](refusal, request.request_id)
-    headers += request_id_headers(protocol, request.request_id)
     headers += refusal.headers.items()
     if request.method == "HEAD" or refusal.status == _NOT_MODIFIED:
         body = b""
         headers = [header for header in headers if header[0] != "Content-Type"]
-    return Response(refusal.status, headers, body)
+    return named(Response(refusal.status, headers, body), protocol, request.request_id)
 
 
-def request_id_headers(protocol: Protocol, request_id: str) -> Headers:
-    """Return the headers that name a request."""
+def named(response: Response, protocol: Protocol, request_id: str) -> Response:
+    """Return an answer that names its request: S3 in two fields of its own."""
     if protocol == "rest-xml":
-        return [("x-amz-request-id", request_id), ("x-amz-id-2", request_id)]
-    return [("x-amzn-RequestId", request_id)]
+        response.headers = [*response.headers, ("x-amz-request-id", request_id), ("x-amz-id-2", request_id)]
+    else:
+        response.request_id = request_id
+    return response
 
 
 def xml_text(text: str) -> str:

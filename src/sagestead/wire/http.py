@@ -6,8 +6,8 @@ its principal is verified, and so is every byte that its body yields.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -113,6 +113,7 @@ class Request:
         content_length: declared length; None when chunked; 0 when there is no body.
         secure: arrived over TLS.
         request_id: identifies the request in answers and logs.
+        data: the bytes of a request that came whole and alone; else empty.
     """
 
     method: Final[str]
@@ -123,6 +124,7 @@ class Request:
     content_length: Final[int | None]
     secure: Final[bool]
     request_id: Final[str]
+    data: Final[bytes] = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -152,15 +154,26 @@ class Stream:
 
 @dataclass(slots=True)
 class Response:
-    """An answer. The front door adds Date, Content-Length or Transfer-Encoding, and Connection."""
+    """An answer. The front door adds Date, Content-Length or Transfer-Encoding, and Connection.
+
+    Attributes:
+        status: HTTP's.
+        headers: fields; a tuple that many answers share costs least.
+        body: content.
+        request_id: sent as x-amzn-RequestId; empty when the answer is not named so.
+    """
 
     status: int = 200
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: Sequence[tuple[str, str]] = ()
     body: bytes | Stream = b""
+    request_id: str = ""
 
 
 Handler = Callable[[Call], Response | Awaitable[Response]]
 """Answers a verified call: at once when nothing has to be waited for, else by an awaitable."""
+
+Again = Callable[[Principal, bytes], Response | Awaitable[Response]]
+"""Answers a verified call that is an earlier one again, but for who calls and for the body."""
 
 App = Callable[[Request], Response | Awaitable[Response]]
 """Answers a request, in the same two ways."""

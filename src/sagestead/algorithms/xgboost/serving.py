@@ -38,6 +38,10 @@ _OLD_CAP = 20 << 20
 _CSV_TEXT = content_type(CSV)
 _CSV_TYPES = frozenset({CSV, "csv"})
 _CSV_ACCEPTS = frozenset({None, "", "*/*", CSV})
+_SHORT = 1 << 13
+"""Bytes of a row that is read in a few microseconds."""
+_FEW_STEPS = 1 << 14
+"""Steps that a row takes through the trees in some ten microseconds."""
 _TEXT = "text/html; charset=utf-8"
 _TOO_LARGE = PAGE.format(
     413, "Request Entity Too Large", "The data value transmitted exceeds the capacity limit."
@@ -121,7 +125,7 @@ def load(model_dir: Path, image: str, environment: Mapping[str, str]) -> Model:
 class XgboostModel:
     """A loaded model or ensemble behind one image tag. Several threads may invoke it at a time."""
 
-    __slots__ = ("_after_one", "_boosters", "_first", "_settings", "_steps", "_takes_any_width")
+    __slots__ = ("_after_one", "_boosters", "_first", "_is_quick", "_settings", "_steps", "_takes_any_width")
 
     parallel = True
 
@@ -131,27 +135,42 @@ class XgboostModel:
         self._settings = settings
         self._steps = sum(booster.scorer.steps for booster in boosters)
         self._after_one = _after_one(settings) if len(boosters) == 1 else None
+        self._is_quick = self._after_one is not None and self._steps <= _FEW_STEPS
         self._takes_any_width = settings.image.at_least("1.3-1")
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer one request; see the module's rule."""
-        settings = self._settings
-        if self._after_one is not None and _is_plain(invocation) and len(invocation.body) <= settings.limit:
-            prediction = self._first.scorer.score_row(invocation.body)
-            if prediction is not None:
-                return Answer(200, _CSV_TEXT, b"%r%s" % (prediction, self._after_one))
+        if (answer := self._of_one(invocation)) is not None:
+            return answer
         if not invocation.body:
             return _answer(204, "")
-        if len(invocation.body) > settings.limit:
+        if len(invocation.body) > self._settings.limit:
             return _answer(413, _TOO_LARGE)
         try:
             predictions = self._at_once(invocation)
             if predictions is None:
-                predictions = self._predict(decode(invocation.body, invocation.content_type, settings.image))
+                image = self._settings.image
+                predictions = self._predict(decode(invocation.body, invocation.content_type, image))
             return self._encode(predictions, invocation.accept)
         except _REFUSALS as error:
             prefix = "Unable to evaluate payload provided: " if isinstance(error, Unpredictable) else ""
             return _answer(error.status, f"{prefix}{error}")
+
+    def at_once(self, invocation: Invocation) -> Answer | None:
+        """Answer one row of CSV by a small model (contract: worker.contract.InlineModel)."""
+        return self._of_one(invocation) if self._is_quick and len(invocation.body) <= _SHORT else None
+
+    def _of_one(self, invocation: Invocation) -> Answer | None:
+        """Answer one plain row of CSV; None if it is no such request."""
+        body, after = invocation.body, self._after_one
+        if (
+            after is None
+            or invocation.content_type not in _CSV_TYPES
+            or invocation.accept not in _CSV_ACCEPTS
+        ):
+            return None
+        prediction = self._first.scorer.score_row(body) if len(body) <= self._settings.limit else None
+        return None if prediction is None else Answer(200, _CSV_TEXT, b"%r%b" % (prediction, after))
 
     def invoke_many(self, invocations: Sequence[Invocation]) -> list[Answer]:
         """Answer requests, whose answers then leave together (contract: worker.contract.BatchModel)."""
@@ -191,11 +210,6 @@ def _after_one(settings: Settings) -> bytes | None:
     if settings.keys is not None or settings.accept != CSV:
         return None
     return b"\n" if settings.batch or reads_accept(settings.image) else b""
-
-
-def _is_plain(invocation: Invocation) -> bool:
-    """Whether CSV is sent and CSV is asked for, in so many words."""
-    return invocation.content_type in _CSV_TYPES and invocation.accept in _CSV_ACCEPTS
 
 
 def max_content_length(environment: Mapping[str, str], image: BuiltInImage) -> int:

@@ -1,7 +1,7 @@
 """The comparison: from a claim and a credential to a principal and a trusted body.
 
-Rule: only `settle` makes a principal. Whether the key is unknown, disabled or merely wrong, the same work is
-done before the answer; secrets are compared in constant time.
+Rule: only `identify` makes a principal, of a signature that was found right. Whether the key is unknown,
+disabled or merely wrong, the same work is done before the answer; secrets are compared in constant time.
 """
 
 from __future__ import annotations
@@ -47,6 +47,18 @@ def settle(claim: Claim, credential: Credential | None, payload_hash: bytes, now
     _check_token(claim.token, credential, now)
     if not same or (claim.declared is not None and claim.declared != payload_hash):
         raise Breach(Fault.MISMATCH, details=_what_was_signed(claim, payload_hash))
+    return identify(claim, credential, now)
+
+
+def identify(claim: Claim, credential: Credential, now: float) -> Principal:
+    """Return whose a right signature is.
+
+    Raises:
+        Breach: the key is disabled, or its token is missing, foreign or expired.
+    """
+    if not credential.enabled:
+        raise Breach(Fault.KEY)
+    _check_token(claim.token, credential, now)
     return _principal(
         credential.account, credential.arn, credential.access_key_id, claim.region, claim.service
     )
