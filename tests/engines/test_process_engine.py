@@ -20,7 +20,9 @@ import pytest
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.engines.process import lock, places
 from sagestead.engines.process.engine import ProcessEngine
+from sagestead.engines.process.pulse import is_hung
 from sagestead.wire.frames import AnswerFrame, Decoder, HelloFrame, PingFrame, RequestFrame, encode
+from sagestead.worker.progress import page_of
 
 PROGRAMS = str(Path(__file__).parents[1] / "worker")
 OWNER = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/hotels"
@@ -175,7 +177,8 @@ def test_a_worker_keeps_nothing_open_that_is_not_its_own(engine: ProcessEngine) 
     opened = {str(entry.readlink()) for entry in folder.iterdir()}
     files = {name for name in opened if name.startswith("/")}
     run = engine.folder("endpoint/2")
-    assert files == {"/dev/null", str(run / "log"), str(run / "lock")}
+    page = page_of(str(state_of(engine, "endpoint/2").address))
+    assert files == {"/dev/null", str(run / "log"), str(run / "lock"), str(page)}
 
 
 def test_the_zygote_has_one_thread(engine: ProcessEngine) -> None:
@@ -317,6 +320,7 @@ import os, sys, threading, time
 from pathlib import Path
 from sagestead.domain.runs import RunSpec
 from sagestead.engines.process.engine import ProcessEngine
+from sagestead.engines.process.pulse import is_hung
 engine = ProcessEngine(Path(sys.argv[1]), time.time)
 engine.start()
 engine.ensure("endpoint/0", RunSpec(sys.argv[2], "serve", "programs:load", "image:1"))
@@ -377,6 +381,16 @@ def test_an_instance_that_answers_no_more_is_ended_and_a_job_is_left_alone(tmp_p
         kill_all(engine)
 
 
+def test_an_instance_is_hung_when_it_rests_and_is_silent_or_works_longer_than_anybody_waits() -> None:
+    def hung(now: float, working_since: float | None) -> bool:
+        return is_hung(now, asked=100.0, working_since=working_since, silence=20.0)
+
+    assert [hung(now, None) for now in (119.9, 120.0)] == [False, True]
+    assert [hung(now, 95.0) for now in (120.0, 155.0, 174.9, 175.0)] == [False, False, False, True]
+    assert not hung(185.0, working_since=150.0), "the work before ended meanwhile"
+    assert not hung(119.9, working_since=1.0), "it may answer the ping still"
+
+
 def gone(process: int) -> bool:
     try:
         return "\nState:\tZ" in Path(f"/proc/{process}/status").read_text()
@@ -411,6 +425,18 @@ def test_a_thousand_runs_are_seen_quickly(tmp_path: Path) -> None:
     assert {state.phase for state in states} == {RunPhase.LOST}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
+def test_an_instance_does_not_interrupt_who_wakes_it_but_a_job_has_the_usual_policy(
+    engine: ProcessEngine,
+) -> None:
+    engine.ensure("endpoint/0", spec())
+    until(engine, "endpoint/0", RunPhase.READY)
+    engine.ensure("job", spec("train", SCRIPT="endless"))
+    eventually(engine, (engine.folder("job") / "opt-ml" / "started").exists)
+    policies = [os.sched_getscheduler(process_of(engine, run_id)) for run_id in ("endpoint/0", "job")]
+    assert policies == [os.SCHED_BATCH, os.SCHED_OTHER]
+
+
 def test_an_instance_answers_pings(engine: ProcessEngine) -> None:
     engine.ensure("endpoint/0", spec())
     state = until(engine, "endpoint/0", RunPhase.READY)
@@ -421,4 +447,6 @@ def test_an_instance_answers_pings(engine: ProcessEngine) -> None:
         frames = decoder.feed(client.recv(100))
         while len(frames) < 2:
             frames += decoder.feed(client.recv(100))
-        assert frames == [HelloFrame(1), PingFrame(77)]
+        hello = frames[0]
+        assert isinstance(hello, HelloFrame)
+        assert frames == [HelloFrame(1, hello.id), PingFrame(77)]

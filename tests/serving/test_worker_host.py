@@ -15,6 +15,7 @@ from sagestead.serving.host import Busy, NoAnswer, Unread
 from sagestead.serving.worker_host import MOST_UNSENT, WorkerHost
 from sagestead.wire.frames import MOST_TOGETHER, AnswerFrame, HelloFrame, encode
 from sagestead.worker.contract import Answer, Invocation
+from sagestead.worker.progress import working_since
 
 from .conftest import OWNER, Instance, run, until
 
@@ -234,6 +235,24 @@ def test_a_request_that_a_killed_instance_never_read_is_unread(instance: Instanc
         os.kill(process, signal.SIGKILL)
         with pytest.raises(Unread):
             await asked
+
+    run(scenario())
+
+
+def test_what_a_killed_instance_had_not_begun_is_unread_however_much_it_might_have_begun(
+    instance: Instance,
+) -> None:
+    async def scenario() -> None:
+        address = instance("a", "programs:load_many")
+        host = WorkerHost(address)
+        process = await pid_of(host)
+        asked = [host.begin(asking(b"wait 20"))]
+        await until(lambda: working_since(Path(address)) is not None)
+        asked += [host.begin(asking(b"%d" % number)) for number in range(50)]
+        await asyncio.sleep(0.02)
+        os.kill(process, signal.SIGKILL)
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [NoAnswer] + [Unread] * 50
 
     run(scenario())
 

@@ -1,9 +1,10 @@
 """A host that is a process behind a Unix socket: frames out, frames back, any number under way.
 
-An instance begins the requests of a connection in order, and says at the start how many of them it may
-begin before it answers the oldest. So when the connection breaks, only so many of the oldest unanswered
-requests can have been begun; the others may be asked again elsewhere. What was sent last was not begun
-either, when the connection broke because the instance had not read everything.
+An instance begins the requests of a connection in order and writes down which it has begun, in a page that is
+still there when it is gone: when the connection breaks, all others may be asked again elsewhere. Should the
+page not be found, it is known still how many of the oldest unanswered requests can have been begun: the
+instance says at the start how many it may begin before it answers the oldest, and what was sent last was not
+begun when the connection broke because the instance had not read everything.
 
 Rule: a request costs no task, no timer and no write of its own. What is asked in one turn of the loop is
 written together at its end, requests that time out are found by one sweep, and those that nobody waits for
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Collection
 from typing import Any, cast
 
 from sagestead.serving.host import Busy, NoAnswer, Unread
@@ -34,6 +36,7 @@ from sagestead.wire.frames import (
     joined,
 )
 from sagestead.worker.contract import Answer, Invocation
+from sagestead.worker.progress import Begun
 
 TIMEOUT = 60.0
 MOST_OUTSTANDING = 1024
@@ -103,13 +106,16 @@ class WorkerHost:
         if self._link is not None:
             self._link.hang_up_when_idle()
 
+    def _make_link(self) -> _Link:
+        return _Link(self._address)
+
     async def _connect(self) -> None:
         """Connect, and send what was asked meanwhile."""
         loop = asyncio.get_running_loop()
         failure: type[Exception] | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                _, self._link = await loop.create_unix_connection(_Link, self._address)
+                _, self._link = await loop.create_unix_connection(self._make_link, self._address)
         except TimeoutError:
             failure = TimeoutError
         except OSError:
@@ -151,9 +157,9 @@ class _Asked(asyncio.Future[Answer]):
 
 
 class _Link(asyncio.Protocol):
-    """One connection to an instance. `pending` is in the order of sending."""
+    """One connection to the instance at an address. `pending` is in the order of sending."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         self.pending: dict[int, _Asked] = {}
         self.usable = False
         self.loop = asyncio.get_running_loop()
@@ -162,7 +168,10 @@ class _Link(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._gathered = 0
         self._last: int | None = None
+        self._address = address
         self._together: int | None = None
+        self._written_down: Begun | None = None
+        self._ended = False
         self._leaving = False
         self._full = False
         self._sweep: asyncio.TimerHandle | None = None
@@ -263,6 +272,7 @@ class _Link(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self.usable = False
+        self._ended = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
@@ -276,31 +286,36 @@ class _Link(asyncio.Protocol):
                 asked.set_exception(TimeoutError())
         elif isinstance(frame, HelloFrame) and self._together is None:
             self._together = frame.together
+            self._written_down = Begun.find(self._address, frame.id)
         elif isinstance(frame, GoodbyeFrame):
             self.usable = False
-            self._give_up(begun=0)
+            self._give_up(begun=())
             self._transport.close()
         else:
             raise BrokenFrame("an instance greets once, answers or drops what it was asked, and says goodbye")
 
-    def _begun(self, exc: Exception | None) -> int:
-        """Return how many of the pending requests, the oldest first, the instance may have begun.
+    def _begun(self, exc: Exception | None) -> Collection[int]:
+        """Return which of the pending requests the instance may have begun.
 
-        After a reset, or a pipe broken while writing, what was sent last was not read. When the stream just
-        ends, all that the instance sent has been seen, so without its first frame it never read anything.
+        What is written down is all, once the instance has left: after we have hung up, it may still begin
+        what it finds. After a reset, or a pipe broken while writing, what was sent last was not read. When
+        the stream just ends, all that the instance sent has been seen, so without its first frame it never
+        read anything.
         """
+        if self._written_down is not None and (self._ended or isinstance(exc, ConnectionError)):
+            return [identity for identity in self.pending if self._written_down.has(identity)]
         if exc is None and self._together is None:
-            return 0
+            return ()
         unread = isinstance(exc, ConnectionError) and self._last in self.pending
         together = MOST_TOGETHER if self._together is None else self._together
-        return min(together, len(self.pending) - unread)
+        return list(self.pending)[: min(together, len(self.pending) - unread)]
 
-    def _give_up(self, begun: int) -> None:
-        """End what is pending; the first `begun` requests may have been begun."""
-        pending, self.pending = list(self.pending.values()), {}
-        for position, asked in enumerate(pending):
+    def _give_up(self, begun: Collection[int]) -> None:
+        """End what is pending; the requests `begun` may have been begun."""
+        pending, self.pending = self.pending, {}
+        for identity, asked in pending.items():
             if not asked.done():
-                asked.set_exception(NoAnswer() if position < begun else Unread())
+                asked.set_exception(NoAnswer() if identity in begun else Unread())
 
     def _time_out(self) -> None:
         """End the wait for whatever is late, and look again when the next request may be."""

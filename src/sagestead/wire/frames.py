@@ -15,7 +15,8 @@
                                          from an instance: it did not begin it, and will not
     hello    how many requests of a      none; the first frame of an instance
              connection may be begun
-             before the oldest is answered
+             before the oldest is answered; its id says where it is written down which of them
+             were begun (worker/progress.py)
 
 Integers are big-endian. Rule: pure functions over bytes; a peer that breaks the format gets `BrokenFrame`,
 and never makes the decoder hold more than one frame of the agreed limit.

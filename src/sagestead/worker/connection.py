@@ -43,11 +43,12 @@ class Connection:
         waiting: how many of its requests were read and not taken.
         held: how many bytes these have.
         open: false once it was closed.
+        place: where it is written down which of its requests are begun.
     """
 
-    __slots__ = ("_decoder", "_out", "_socket", "held", "open", "waiting")
+    __slots__ = ("_decoder", "_out", "_socket", "held", "open", "place", "waiting")
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, place: int) -> None:
         connected.setblocking(False)  # noqa: FBT003 - takes no keywords
         self._socket = connected
         self._decoder = Decoder()
@@ -55,6 +56,7 @@ class Connection:
         self.waiting = 0
         self.held = 0
         self.open = True
+        self.place = place
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector."""

@@ -3,10 +3,10 @@
 Rules: one thread. Requests are begun in the order of their arrival, those of a connection in the order of
 sending. A model that takes several at a time is given, without waiting for more, what arrived while it
 worked. Of a connection at most so many requests are begun before the oldest of them is answered as the
-instance's first frame says (1 for a model that takes one at a time), so that a front door knows which of
-its requests a dead instance may have begun. What nobody waits for any more is not begun, and its front
-door is told so. A connection is not read while much of it waits, so memory is bounded; one that breaks the
-format is closed.
+instance's first frame says (1 for a model that takes one at a time), and each is written down before it is
+begun (worker/progress.py), so that a front door knows which of its requests a dead instance had begun. What
+nobody waits for any more is not begun, and its front door is told so. A connection is not read while much of
+it waits, so memory is bounded; one that breaks the format is closed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from sagestead.wire.frames import (
 from sagestead.worker.connection import READ_SIZE, Connection
 from sagestead.worker.contract import Answer, BatchModel, Invocation, Model
 from sagestead.worker.growth import Growth
+from sagestead.worker.progress import Progress
 
 BATCH_BYTES = 1 << 20
 LOOK_SECONDS = 0.002
@@ -69,6 +70,7 @@ class InstanceServer:
         self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
+        self._progress = Progress(address)
         self._listener = _listen(address)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -119,12 +121,16 @@ class InstanceServer:
                 return
 
     def _accept(self) -> None:
+        """Take a new connection and read what came with it: whoever asks after us waits for no more work."""
         with suppress(BlockingIOError, ConnectionError):
-            connection = Connection(self._listener.accept()[0])
+            accepted = self._listener.accept()[0]
+            place = self._progress.take_place()
+            connection = Connection(accepted, place)
             self._connections.add(connection)
             self._selector.register(connection, selectors.EVENT_READ)
-            connection.put(HelloFrame(self._together))
-            self._flush(connection)
+            connection.put(HelloFrame(self._together, self._progress.greeting(place)))
+            if not self._read(connection):
+                self._flush(connection)
 
     def _read(self, connection: Connection) -> bool:
         """Read once and queue what is complete; False when nothing (more) can come."""
@@ -167,7 +173,12 @@ class InstanceServer:
         batch = self._batch()
         if not batch:
             return
+        progress = self._progress
+        for connection, identity, _, _ in batch:
+            progress.note(connection.place, identity)
+        progress.work(time.monotonic())
         answers = self._answers([invocation for _, _, _, invocation in batch])
+        progress.work(0.0)
         for (connection, identity, _, _), answer in zip(batch, answers, strict=True):
             try:
                 connection.answer(identity, answer)
@@ -226,6 +237,7 @@ class InstanceServer:
         if str(reason):
             _log(f"a connection was closed: {reason}")
         self._connections.remove(connection)
+        self._progress.free_place(connection.place)
         self._selector.unregister(connection)
         connection.close()
 

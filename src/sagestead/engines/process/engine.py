@@ -23,6 +23,7 @@ from sagestead.engines.process.places import Places
 from sagestead.engines.process.pulse import SILENCE_SECONDS, Pulse
 from sagestead.engines.process.watch import Watch
 from sagestead.ports import Clock
+from sagestead.worker.progress import page_of
 from sagestead.worker.run_folder import RunFolder, read_json, read_part, write_json
 
 _FORGET_SECONDS = 10.0
@@ -151,7 +152,9 @@ class ProcessEngine:
             self._deadlines.pop(run.path, None)
             self._living.drop(run)
             shutil.rmtree(run.path, ignore_errors=True)
-            self._places.address(run_id).unlink(missing_ok=True)
+            address = self._places.address(run_id)
+            address.unlink(missing_ok=True)
+            page_of(address).unlink(missing_ok=True)
             if record is not None:
                 self._places.strike(record.spec.owner, run_id)
 

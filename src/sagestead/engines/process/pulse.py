@@ -1,7 +1,8 @@
 """The engine's pulse: finds instances that live and answer nothing any more.
 
 Rule: an instance that leaves a ping unanswered for `silence` seconds is reported, so that it is ended and
-started again. Only what serves is asked; a job may work as long as it likes.
+started again; but while its model works on something, only once that takes longer than any client waits.
+Only what serves is asked; a job may work as long as it likes.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sagestead.wire.frames import PingFrame, encode
+from sagestead.worker.progress import working_since
 
 SILENCE_SECONDS = 20.0
+INVOCATION_SECONDS = 60.0
+"""How long an invocation may take: nobody waits for an answer any longer."""
 PINGS = 4
 """How many pings are due in the time that an instance may be silent."""
 
@@ -30,7 +34,22 @@ class _Asked:
     """An instance's run folder, and since when (monotonic) it owes us an answer."""
 
     run: Path
+    address: Path
     since: float
+
+
+def is_hung(now: float, asked: float, working_since: float | None, silence: float) -> bool:
+    """Decide whether an instance will answer nothing any more; all times monotonic seconds.
+
+    Args:
+        now: the time.
+        asked: when it was sent the ping that it owes us an answer to.
+        working_since: when its model began what it works on, None while it rests.
+        silence: seconds that an instance at rest may take, and one at work beyond `INVOCATION_SECONDS`.
+    """
+    if now - asked < silence:
+        return False
+    return working_since is None or now - working_since >= INVOCATION_SECONDS + silence
 
 
 class Pulse:
@@ -91,18 +110,21 @@ class Pulse:
         return [key for key in self._selector.get_map().values() if key.data is not None]
 
     def _report(self) -> None:
-        """Report those that are silent for too long."""
-        latest = time.monotonic() - self._silence
+        """Report those that will answer nothing any more."""
+        now = time.monotonic()
         for key in self._pending():
-            if key.data.since <= latest:
+            asked = key.data
+            if is_hung(now, asked.since, working_since(asked.address), self._silence):
                 self._let_go(key)
-                self._hung(key.data.run)
+                self._hung(asked.run)
 
     def _ask(self) -> None:
         asked = {key.data.run for key in self._pending()}
         for run, address in self._instances():
             if run not in asked and (connection := _ping(address)) is not None:
-                self._selector.register(connection, selectors.EVENT_READ, _Asked(run, time.monotonic()))
+                self._selector.register(
+                    connection, selectors.EVENT_READ, _Asked(run, address, time.monotonic())
+                )
 
     def _let_go(self, key: selectors.SelectorKey) -> None:
         self._selector.unregister(key.fileobj)
