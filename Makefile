@@ -4,7 +4,8 @@ BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 SDK2 := .venvs/sdk2
 SDK3 := .venvs/sdk3
-# All of 3.27, but without MLflow, PyArrow, Iceberg and s3fs (0.6 GB), which training and serving do not import.
+# All of 3.27, but without MLflow, PyArrow, Iceberg and s3fs (0.6 GB), which training and serving do not
+# import; `ModelBuilder` imports docker, though it needs none.
 SDK3PARTS := sagemaker==3.27.0 sagemaker-train==1.27.0 sagemaker-serve==1.27.0 sagemaker-mlops==1.27.0
 AWSCLI := .venvs/awscli
 # R's reticulate needs a Python with a shared library, as Debian's own is; the folder's name is the conda environment's.
@@ -66,7 +67,7 @@ $(SDK2)/.complete: Makefile
 
 $(SDK3)/.complete: Makefile
 	$(PYTHON) -m venv $(SDK3)
-	$(SDK3)/bin/python $(PIP) 'sagemaker-core==2.27.0' 'graphene>=3,<4' 'jinja2>=3,<4' nest_asyncio psutil tqdm
+	$(SDK3)/bin/python $(PIP) 'sagemaker-core==2.27.0' 'graphene>=3,<4' 'jinja2>=3,<4' nest_asyncio psutil tqdm docker
 	$(SDK3)/bin/python $(PIP) --no-deps $(SDK3PARTS)
 	@touch $@
 

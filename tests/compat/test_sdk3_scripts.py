@@ -1,6 +1,7 @@
-"""Scripts with SageMaker's SDK 3.27, unmodified: `ModelTrainer` with `SourceCode`.
+"""Scripts with SageMaker's SDK 3.27, unmodified: `ModelTrainer` with `SourceCode`, `ModelBuilder`.
 
-It uploads drivers of its own and has the container run them: `/bin/bash -c …/sm_train.sh`.
+The first uploads drivers of its own and has the container run them: `/bin/bash -c …/sm_train.sh`; the second
+puts the code beside the model in one archive.
 """
 
 from collections.abc import Callable
@@ -18,15 +19,23 @@ from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.resources import TrainingJob
 from sagemaker.core.shapes import MetricDefinition
-from sagemaker.core.training.configs import Compute, InputData, SourceCode
+from sagemaker.core.training.configs import Compute, InputData, Networking, SourceCode
+from sagemaker.serve import ModelBuilder
 from sagemaker.train import ModelTrainer
-logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, force=True)
 session, role = Session(), os.environ["SAGEMAKER_ROLE_ARN"]
 bucket, region, client = session.default_bucket(), session.boto_region_name, boto3.client("sagemaker")
 x = numpy.random.default_rng(1).normal(size=(200, 3))
 numpy.savetxt("train.csv", numpy.c_[x.sum(axis=1) > 0, x], delimiter=",")
 numpy.savetxt("x.csv", x, delimiter=",")
 data = InputData(channel_name="train", data_source=session.upload_data("train.csv", bucket, "v3-scripts"))
+def served(builder, **request):
+    builder.build()
+    endpoint = builder.deploy(initial_instance_count=1, instance_type="ml.m5.large", wait=False)
+    endpoint.wait_for_status("InService", poll=1)
+    answer = endpoint.invoke(**request).body.read().decode()
+    endpoint.delete()
+    return answer
 """
 
 SKLEARN = """
@@ -62,6 +71,30 @@ job.wait(poll=1)
 print("STOPPED", job.training_job_status)
 session.boto_session.client("s3").download_file(bucket,
     job.model_artifacts.s3_model_artifacts.removeprefix(f"s3://{bucket}/"), "half.tar.gz")
+builder = ModelBuilder(image_uri=trainer.training_image, role_arn=role, sagemaker_session=session,
+    s3_model_data_url=trainer._latest_training_job.model_artifacts.s3_model_artifacts,
+    source_code=SourceCode(source_dir="code", entry_script="serve.py"), instance_type="ml.m5.large")
+print("SERVED", served(builder, body=open("x.csv").read(), content_type="text/csv", accept="text/csv"))
+transformer = builder.transformer(1, "ml.m5.large", accept="text/csv", assemble_with="Line")
+transformer.transform(session.upload_data("x.csv", bucket, "v3-scripts"), content_type="text/csv",
+    split_type="Line", wait=True, logs=False)
+"""
+
+BUILT_IN = """
+image = image_uris.retrieve("xgboost", region, "1.7-1")
+trainer = ModelTrainer(training_image=image, role=role, base_job_name="v3-built-in",
+    sagemaker_session=session, compute=Compute(instance_type="ml.m5.large", instance_count=1),
+    hyperparameters={"objective": "binary:logistic", "num_round": 5})
+data.content_type = "text/csv"
+trainer.train(input_data_config=[data], wait=True, logs=False)
+common = {"image_uri": image, "role_arn": role, "sagemaker_session": session, "instance_type": "ml.m5.large"}
+trained = served(ModelBuilder(model=trainer, **common), body="1,2,3", content_type="text/csv")
+artifact = trainer._latest_training_job.model_artifacts.s3_model_artifacts
+given = served(ModelBuilder(s3_model_data_url=artifact, **common), body="1,2,3", content_type="text/csv")
+print("ALIKE", trained == given, 0.5 < float(trained) < 1)
+isolated = ModelBuilder(
+    s3_model_data_url=artifact, network=Networking(enable_network_isolation=True), **common)
+print("ISOLATED", served(isolated, body="1,2,3", content_type="text/csv") == given)
 """
 
 TRAIN = """
@@ -76,6 +109,12 @@ data = numpy.loadtxt(os.path.join(os.environ["SM_CHANNEL_TRAIN"], "train.csv"), 
 model = RandomForestClassifier(max_depth=arguments.depth, random_state=1).fit(data[:, 1:], data[:, 0])
 print(f"accuracy={model.score(data[:, 1:], data[:, 0])}")
 joblib.dump(model, os.path.join(os.environ["SM_MODEL_DIR"], "model.joblib"))
+"""
+
+SERVE = """
+import os, joblib
+def model_fn(model_dir):
+    return joblib.load(os.path.join(model_dir, "model.joblib"))
 """
 
 STOP = """
@@ -97,6 +136,7 @@ def test_sklearn_trains_what_source_code_names(
     code.mkdir()
     (code / "train.py").write_text(TRAIN)
     (code / "stop.py").write_text(STOP)
+    (code / "serve.py").write_text(SERVE)
     (code / "needs.txt").write_text("wonderwords==2.2.0\n")
     output = run(interpreter("sdk3"), "-W", "ignore", "-c", START + SKLEARN)
     assert "sklearn 1.2.1 a b blue True" in output
@@ -106,3 +146,12 @@ def test_sklearn_trains_what_source_code_names(
     assert "returned non-zero exit status 1" in output.partition("REASON")[2]
     assert "STOPPED Stopped" in output
     assert (tmp_path / "half.tar.gz").stat().st_size > 0
+    assert output.partition("SERVED ")[2].split()[0] in {"0.0", "1.0"}
+
+
+def test_what_the_built_in_trained_is_served_by_a_model_builder(
+    run: Run, interpreter: Callable[[str], Path]
+) -> None:
+    output = run(interpreter("sdk3"), "-W", "ignore", "-c", START + BUILT_IN)
+    assert "ALIKE True True" in output
+    assert "ISOLATED True" in output

@@ -9,6 +9,7 @@ from tests.planning.simulated import IMAGE, PROGRAMS, World, config, endpoint, t
 from sagestead.domain.resources import Json
 from sagestead.planning.endpoint import STARTUP_SECONDS
 from sagestead.planning.programs import (
+    is_isolated,
     program_of_container,
     program_of_training,
     source_of,
@@ -84,6 +85,7 @@ def test_an_instance_has_its_time_to_answer_once_its_runtime_is_there() -> None:
         "SAGEMAKER_PROGRAM": "serve.py",
         "SAGEMAKER_SUBMIT_DIRECTORY": "s3://bucket/code.tar.gz",
     }
+    container["EnableNetworkIsolation"] = True
     world = endpoint(spec)
     world.hosting = "inline"
     (staging,) = world.plan().steps
@@ -94,6 +96,7 @@ def test_an_instance_has_its_time_to_answer_once_its_runtime_is_there() -> None:
     world.plan()
     assert world.runs[run_id].spec.role == "serve"
     assert world.runs[run_id].spec.runtime == "xgboost:1.7-1"
+    assert world.runs[run_id].spec.isolated
     build(world, run_id, equipped=False)
     world.now += 10 * STARTUP_SECONDS
     world.plan()
@@ -111,6 +114,7 @@ def test_what_a_container_or_a_job_runs() -> None:
     built_in = program_of_container(programs, container)
     assert built_in is not None
     assert built_in.runtime is None
+    assert not is_isolated({"EnableNetworkIsolation": True}, built_in.runtime)
     container["Image"] = IMAGE.replace("sagemaker-xgboost:1.7-1", "sagemaker-scikit-learn:1.2-1-cpu-py3")
     script = program_of_container(programs, container)
     assert script is not None

@@ -73,6 +73,11 @@ def test_files_and_folders_come_out_as_they_went_in(tmp_path: Path, kind: int) -
     assert (model / "code").is_dir()
 
 
+def test_a_folder_named_by_a_slash_alone_is_the_destination(tmp_path: Path) -> None:
+    model = unpack(tmp_path, tar_gz(both(special("/", tarfile.DIRTYPE), file("code/serve.py"))))
+    assert [path.name for path in model.iterdir()] == ["code"]
+
+
 def test_very_long_and_non_ascii_names(tmp_path: Path) -> None:
     for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
         name = "ä" * 100 + "/" + "b" * 200
@@ -87,6 +92,7 @@ def test_very_long_and_non_ascii_names(tmp_path: Path) -> None:
         (file("../x"), "leaves the folder"),
         (file("a/../../x"), "leaves the folder"),
         (file("/etc/x"), "leaves the folder"),
+        (special("/etc", tarfile.DIRTYPE), "leaves the folder"),
         (file("a\nb"), "control characters"),
         (file("a" * 300), "too long"),
         (file("/".join("a" * 40)), "folders deep"),

@@ -18,7 +18,7 @@ from sagestead.domain.routes import Route
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.planning import backoff, failure
 from sagestead.planning.fleet import Fleet, Instance, is_ready, serving_fleet, wanted_fleet
-from sagestead.planning.programs import Programs, program_of_container, source_of
+from sagestead.planning.programs import Programs, is_isolated, program_of_container, source_of
 from sagestead.planning.steps import (
     Forget,
     Launch,
@@ -276,6 +276,7 @@ class _Tending:
             threads=threads(instance.variant["InstanceType"], self._seen.cores),
             digest=staged.digest,
             runtime=instance.runtime,
+            isolated=is_isolated(container, instance.runtime),
         )
 
 

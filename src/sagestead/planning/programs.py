@@ -59,6 +59,11 @@ def program_of_training(programs: Programs, spec: Json) -> Program | None:
     return program_of(programs, image, {PROGRAM: named_program(spec) or ""})
 
 
+def is_isolated(container: Json, runtime: str | None) -> bool:
+    """Say whether a container's program must reach no network; an algorithm of ours opens no connections."""
+    return runtime is not None and bool(container.get("EnableNetworkIsolation"))
+
+
 def source_of(container: Json) -> str | None:
     """Return the S3 URI of a container's source archive; None when its code lies elsewhere."""
     found: str = container.get("Environment", {}).get("SAGEMAKER_SUBMIT_DIRECTORY", "")

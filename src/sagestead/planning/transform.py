@@ -15,7 +15,7 @@ from sagestead.domain.job_status import TERMINAL, JobStatus
 from sagestead.domain.resources import Resource
 from sagestead.domain.runs import RunPhase, RunSpec, RunState
 from sagestead.planning import backoff, failure
-from sagestead.planning.programs import Programs, program_of_container
+from sagestead.planning.programs import Programs, is_isolated, program_of_container
 from sagestead.planning.steps import (
     Collected,
     CollectTransform,
@@ -171,6 +171,7 @@ def _run_spec(job: Resource, seen: Observed, run_id: str) -> RunSpec:
         threads=threads(job.spec["TransformResources"]["InstanceType"], seen.cores),
         digest=seen.staged[run_id].digest,
         runtime=program.runtime if program else None,
+        isolated=is_isolated(container, program.runtime if program else None),
     )
 
 

@@ -202,7 +202,7 @@ def _parts(member: Member, limits: Limits) -> list[str]:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in name) or not name:  # noqa: PLR2004 - ASCII's control characters
         raise ArchiveRefused(f"The archive's member name {shown(name)} is empty or holds control characters.")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if name.startswith("/") or ".." in parts:
+    if (name.startswith("/") and parts) or ".." in parts:
         raise ArchiveRefused(
             f"The archive's member {shown(name)} leaves the folder that it is unpacked into."
         )

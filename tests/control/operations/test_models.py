@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.control.operations.service import ACCOUNT, IMAGE, ROLE, Service
 
+from sagestead.control.operations import models
 from sagestead.domain.errors import Refusal
 from sagestead.domain.resources import Kind
 
@@ -135,10 +136,6 @@ def test_a_container_that_is_not_carried_out_is_refused_by_name(
             "VpcConfig is not supported",
         ),
         (
-            {"PrimaryContainer": {"Image": IMAGE}, "EnableNetworkIsolation": True},
-            "EnableNetworkIsolation true is not supported",
-        ),
-        (
             {"PrimaryContainer": {"Image": IMAGE}, "InferenceExecutionConfig": {"Mode": "Direct"}},
             'InferenceExecutionConfig.Mode "Direct" is not supported',
         ),
@@ -151,6 +148,27 @@ def test_a_model_that_is_not_carried_out_is_refused_by_name(
     code, said = service.refusal("CreateModel", ModelName="cats", **request_)
     assert code == "ValidationException"
     assert sentence in said
+
+
+def test_a_model_without_a_network_is_kept_as_such(service: Service) -> None:
+    script = {"Image": IMAGE, "Environment": {"SAGEMAKER_PROGRAM": "serve.py"}}
+    service.call("CreateModel", ModelName="cats", PrimaryContainer=script, EnableNetworkIsolation=True)
+    assert service.call("DescribeModel", ModelName="cats")["EnableNetworkIsolation"] is True
+    assert models.container_of(service.record(Kind.MODEL, "cats")) == {
+        **script,
+        "EnableNetworkIsolation": True,
+    }
+
+
+def test_a_script_without_a_network_is_refused_where_there_can_be_none(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "can_leave_network", lambda: False)
+    script = {"Image": IMAGE, "Environment": {"SAGEMAKER_PROGRAM": "serve.py"}}
+    request = {"ModelName": "cats", "PrimaryContainer": script, "EnableNetworkIsolation": True}
+    assert "EnableNetworkIsolation true is not supported" in service.refusal("CreateModel", **request)[1]
+    request["PrimaryContainer"] = {"Image": IMAGE}
+    service.call("CreateModel", **request)
 
 
 def test_one_container_in_a_list_is_a_model(service: Service) -> None:

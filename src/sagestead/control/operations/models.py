@@ -18,16 +18,23 @@ from sagestead.control.operations.model_packages import find_deployable
 from sagestead.control.operations.passing_roles import check_role
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.errors import Invalid
+from sagestead.domain.images import framework_image
 from sagestead.domain.resources import Json, Kind, Resource
+from sagestead.worker.isolation import can_leave_network
 
 _MODEL = frozenset(
-    {"ModelName", "PrimaryContainer", "Containers", "InferenceExecutionConfig", "ExecutionRoleArn", "Tags"}
+    {
+        "ModelName",
+        "PrimaryContainer",
+        "Containers",
+        "InferenceExecutionConfig",
+        "ExecutionRoleArn",
+        "EnableNetworkIsolation",
+        "Tags",
+    }
 )
 _MODEL_REMEDIES = MappingProxyType(
-    {
-        "VpcConfig": "models run on this machine, outside of any VPC; leave it out",
-        "EnableNetworkIsolation": "set it to false; built-in algorithms open no connections",
-    }
+    {"VpcConfig": "models run on this machine, outside of any VPC; leave it out"}
 )
 _CONTAINER = frozenset(
     {"ContainerHostname", "Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}
@@ -55,7 +62,9 @@ def create_model(ctx: Context, request: Json) -> Json:
     artifact = artifact_of(container, path)
     draft = records.draft(ctx, Kind.MODEL, name, request, tags_of(request))
     if container.get("ModelPackageName"):
-        draft = replace(draft, detail={"_Container": _packaged(ctx, container)})
+        container = _packaged(ctx, container)
+        draft = replace(draft, detail={"_Container": container})
+    _check_isolation(request, container)
     existing = records.in_any_case(ctx, Kind.MODEL, name)
     if existing is not None:
         raise _taken(existing)
@@ -97,7 +106,10 @@ def find_model(ctx: Context, name: str) -> Resource:
 
 
 def container_of(model: Resource) -> Json:
-    """Return what a run of the model needs: Image, ModelDataUrl (s3://, one object) and Environment."""
+    """Return what a run of the model needs: Image, ModelDataUrl (s3://, one object) and Environment.
+
+    `EnableNetworkIsolation` is there when the model's program must reach no network.
+    """
     path, container = _only_container(model.spec)
     container = model.detail.get("_Container", container)
     artifact = artifact_of(container, path)
@@ -106,7 +118,18 @@ def container_of(model: Resource) -> Json:
         found["ModelDataUrl"] = str(artifact)
     if container.get("Environment"):
         found["Environment"] = container["Environment"]
+    if model.spec.get("EnableNetworkIsolation"):
+        found["EnableNetworkIsolation"] = True
     return found
+
+
+def _check_isolation(request: Json, container: Json) -> None:
+    """Refuse what cannot be had here; what runs no program of the user's opens no connections anyway."""
+    isolated, image = request.get("EnableNetworkIsolation"), framework_image(container["Image"])
+    is_script = image is not None and image.runs_program(container.get("Environment", {}))
+    if isolated and is_script and not can_leave_network():
+        remedy = "this machine lets no process have a network of its own; allow that, or set it to false"
+        raise refused("EnableNetworkIsolation", isolated, remedy)
 
 
 def _only_container(request: Json) -> tuple[str, Json]:

@@ -168,7 +168,7 @@ def _check_command(request: Json) -> None:
     if any(OPT_ML in word for word in command_of(request)) and not can_mount():
         remedy = (
             f"the command names {OPT_ML}, and this machine lets the service make no such folder for it; run "
-            "the service as root, allow user namespaces, or give a program as hyperparameter sagemaker_program"
+            "the service as root, allow user namespaces, or give a program (hyperparameter sagemaker_program)"
         )
         raise refused(f"{at}ContainerEntrypoint", entrypoint, remedy)
 
