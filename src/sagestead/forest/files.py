@@ -14,12 +14,13 @@ from typing import Any
 
 from sagestead.domain.refused_model import ModelRefused
 from sagestead.forest.binary import read_binary
-from sagestead.forest.documents import Malformed, read_json, read_ubjson
+from sagestead.forest.documents import Malformed, read_json
 from sagestead.forest.draft import Draft
 from sagestead.forest.ensemble import Ensemble
 from sagestead.forest.pickles import booster_state
 from sagestead.forest.schema import draft_of, text
 from sagestead.forest.soundness import sound
+from sagestead.forest.ubjson import read_ubjson
 
 LARGEST = 2 << 30
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|c(?:copy_?reg|xgboost\.core)\n")

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from sagestead.algorithms.xgboost.model_files import find, read
 from sagestead.algorithms.xgboost.predicting import Booster, Unpredictable, threads_of
 from sagestead.algorithms.xgboost.structure import check
-from sagestead.forest.documents import Malformed, read_json, read_ubjson
+from sagestead.forest.documents import Malformed, read_json
+from sagestead.forest.ubjson import read_ubjson
 from sagestead.worker.contract import ModelRefused
 
 RNG = np.random.default_rng(11)

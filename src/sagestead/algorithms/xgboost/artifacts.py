@@ -14,7 +14,8 @@ from xgboost.core import XGBoostError
 
 from sagestead.algorithms.xgboost.report import say
 from sagestead.algorithms.xgboost.structure import check
-from sagestead.forest.documents import Malformed, read_ubjson
+from sagestead.forest.documents import Malformed
+from sagestead.forest.ubjson import read_ubjson
 
 MODEL_NAME = "xgboost-model"
 KEPT_CHECKPOINTS = 5
