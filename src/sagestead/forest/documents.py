@@ -1,9 +1,9 @@
 """Documents of a model, and the JSON ones, read in bounded memory and without executing anything.
 
-Rule: JSON and UBJSON (`ubjson`) come out in one form: objects as dict, lists of numbers as NumPy arrays (int64
-or float64; a list of true and false as int64), other lists as list, and text, numbers, booleans, None. Numbers
-may be NaN and infinite. Duplicate keys, trailing bytes, nesting beyond `DEPTH` and more than `VALUES` separate
-values are refused.
+Rule: JSON and UBJSON (`ubjson`) come out in one form: objects as dict, lists of numbers as NumPy arrays
+(int64 or float64; a list of true and false as int64), other lists as list, and text, numbers, booleans, None.
+Numbers may be NaN and infinite. Duplicate keys, trailing bytes, nesting beyond `DEPTH` and more than `VALUES`
+separate values are refused.
 """
 
 from __future__ import annotations
