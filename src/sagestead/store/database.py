@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,13 @@ BUSY_SECONDS = 10.0
 
 LOOK_SECONDS = 0.02
 """How often to look whether anybody has written, where no bell is heard."""
+
+_COUNT = (
+    sa.update(counters)
+    .where(counters.c.name == sa.bindparam("of"))
+    .values(value=counters.c.value + 1)
+    .returning(counters.c.value)
+)
 
 
 class UnknownSchema(Exception):  # noqa: N818 - says what the file is, the program is fine
@@ -89,6 +96,11 @@ class Database:
                 self._seen, self._revision = seen, row[0]
             return self._revision
 
+    def is_any(self, query: str, values: Mapping[str, object]) -> bool:
+        """True when an SQL query finds a row (microseconds)."""
+        with self._watching:
+            return self._watch.execute(query, values).fetchone() is not None
+
     def close(self) -> None:
         """Close every connection; the database must not be used afterwards."""
         self._engine.dispose()
@@ -117,13 +129,7 @@ def open_database(folder: Path, listener: str | None = None) -> Database:
 
 def count(connection: sa.Connection, name: str) -> int:
     """Add one to a counter; returns its new value."""
-    statement = (
-        sa.update(counters)
-        .where(counters.c.name == name)
-        .values(value=counters.c.value + 1)
-        .returning(counters.c.value)
-    )
-    return int(connection.execute(statement).scalar_one())
+    return int(connection.execute(_COUNT, {"of": name}).scalar_one())
 
 
 def _schema(path: Path) -> str | None:
@@ -189,6 +195,9 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('synchronous', 'FULL')}")
-    connection.exec_driver_sql(f"BEGIN {options.get('begin', 'DEFERRED')}")
+    """Begin by the driver itself: every transaction pays for it."""
+    options, driver = connection.get_execution_options(), connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the engine's URL says so
+    if "synchronous" in options:  # how to write is nothing to readers
+        driver.execute(f"PRAGMA synchronous = {options['synchronous']}")
+    driver.execute(f"BEGIN {options.get('begin', 'DEFERRED')}")

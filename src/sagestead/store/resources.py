@@ -26,14 +26,38 @@ _NOW = sa.bindparam("now", type_=sa.Double)
 _IS_DUE = sa.and_(
     resources.c.due_at <= _NOW, sa.or_(resources.c.lease.is_(None), resources.c.leased_until <= _NOW)
 )
-# Asked fifty times a second: statements are made once.
-_IS_ANY_DUE = sa.select(resources.c.id).where(_IS_DUE).limit(1)
+_IS_ANY_DUE = (
+    "SELECT 1 FROM resources WHERE due_at <= :now AND (lease IS NULL OR leased_until <= :now) LIMIT 1"
+)
 _DUE = (
     sa.select(resources)
     .where(_IS_DUE)
     .order_by(resources.c.due_at, resources.c.id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+
+_PLACE = ("kind", "account", "region", "folded")
+
+
+def _placed() -> sa.ColumnElement[bool]:
+    return sa.and_(*(resources.c[name] == sa.bindparam(f"of_{name}") for name in _PLACE))
+
+
+_NAMED = sa.and_(_placed(), resources.c.name == sa.bindparam("of_name"))
+_UNCHANGED = sa.and_(
+    _NAMED,
+    resources.c.version == sa.bindparam("of_version"),
+    resources.c.created_at == sa.bindparam("of_created_at"),
+    sa.or_(resources.c.lease.is_(None), resources.c.lease == sa.bindparam("of_lease")),
+)
+"""Nobody wrote, made anew or leased the resource since it was read."""
+
+# Executed with every look at anything: statements are made once.
+_TAKEN = sa.select(resources).where(_placed())
+_GET = sa.select(resources).where(_NAMED)
+_CREATE = sa.insert(resources)
+_UPDATE = sa.update(resources).where(_UNCHANGED)
+_DELETE = sa.delete(resources).where(_UNCHANGED)
 
 _AFTER_EVERY_NAME = "\x7f"
 """Comes after every character that a name may have."""
@@ -51,16 +75,16 @@ class SqlResources:
         modified_at = max(draft.created_at, draft.modified_at)
         resource = replace(draft, version=1, generation=1, modified_at=modified_at, lease=None)
         with self._database.write() as connection:
-            taken = connection.execute(sa.select(resources).where(_named(draft.key, exact=False))).first()
+            taken = connection.execute(_TAKEN, _of(draft.key)).first()
             if taken is not None:
                 raise AlreadyExists(_resource(taken))
-            connection.execute(sa.insert(resources).values(_values(resource)))
+            connection.execute(_CREATE, _place(draft.key) | _values(resource))
         return resource
 
     def get(self, key: Key) -> Resource | None:
         """Return the resource with that exact name, or None."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(resources).where(_named(key, exact=True))).first()
+            row = connection.execute(_GET, _of(key)).first()
         return None if row is None else _resource(row)
 
     def page(self, listing: Listing) -> list[Resource]:
@@ -85,23 +109,22 @@ class SqlResources:
             set_now["generation"] = seen.generation + 1
         now = replace(seen, version=seen.version + 1, due_at=change.due_at, lease=None, **set_now)
         with self._database.write(durable=change.durable) as connection:
-            statement = sa.update(resources).where(*_unchanged(seen))
-            if connection.execute(statement.values(_values(now) | {"leased_until": None})).rowcount != 1:
+            values = _values(now) | {"leased_until": None}
+            if connection.execute(_UPDATE, values | _as_seen(seen)).rowcount != 1:
                 raise Stale(seen.arn)
         return now
 
     def delete(self, seen: Resource) -> None:
         """Remove the resource."""
         with self._database.write() as connection:
-            if connection.execute(sa.delete(resources).where(*_unchanged(seen))).rowcount != 1:
+            if connection.execute(_DELETE, _as_seen(seen)).rowcount != 1:
                 raise Stale(seen.arn)
 
     def lease(self, holder: str, now: float, seconds: float, limit: int) -> list[Resource]:
         """Take up to `limit` due resources that nobody holds; each comes with its `lease` token."""
         when = {"now": now}
-        with self._database.read() as connection:
-            if connection.execute(_IS_ANY_DUE, when).first() is None:
-                return []
+        if not self._database.is_any(_IS_ANY_DUE, when):
+            return []
         token = f"{holder}/{uuid.uuid4()}"
         with self._database.write(durable=False, announce=False) as connection:
             rows = connection.execute(_DUE, {**when, "most": limit}).all()
@@ -125,22 +148,24 @@ class SqlResources:
         self._database.wake()
 
 
-def _named(key: Key, *, exact: bool) -> sa.ColumnElement[bool]:
-    columns = resources.c
-    place = [columns.kind == key.kind.value, columns.account == key.account, columns.region == key.region]
-    folded = columns.folded == key.name.casefold()
-    return sa.and_(*place, folded, columns.name == key.name) if exact else sa.and_(*place, folded)
+def _place(key: Key) -> dict[str, str]:
+    return {
+        "kind": key.kind.value,
+        "account": key.account,
+        "region": key.region,
+        "folded": key.name.casefold(),
+        "name": key.name,
+    }
 
 
-def _unchanged(seen: Resource) -> list[sa.ColumnElement[bool]]:
-    """Return the guard of a write: nobody wrote, made anew or leased the resource since it was read."""
-    columns = resources.c
-    return [
-        _named(seen.key, exact=True),
-        columns.version == seen.version,
-        columns.created_at == seen.created_at,
-        sa.or_(columns.lease.is_(None), columns.lease == seen.lease),
-    ]
+def _of(key: Key) -> dict[str, Any]:
+    return {f"of_{name}": value for name, value in _place(key).items()}
+
+
+def _as_seen(seen: Resource) -> dict[str, Any]:
+    """Return the parameters of `_UNCHANGED`."""
+    facts = {"of_version": seen.version, "of_created_at": seen.created_at, "of_lease": seen.lease}
+    return _of(seen.key) | facts
 
 
 def _filters(listing: Listing) -> list[sa.ColumnElement[bool]]:
@@ -186,13 +211,8 @@ def _names(listing: Listing) -> Iterator[sa.ColumnElement[bool]]:
 
 
 def _values(resource: Resource) -> dict[str, Any]:
-    key = resource.key
+    """Return what is written of a resource beside its place."""
     return {
-        "kind": key.kind.value,
-        "account": key.account,
-        "region": key.region,
-        "folded": key.name.casefold(),
-        "name": key.name,
         "arn": resource.arn,
         "spec": resource.spec,
         "status": resource.status,

@@ -1,8 +1,9 @@
 """The reconciler: lease, observe, plan, carry out, record.
 
 Rules: the current state decides, never an event; an event is only a reason to look. A write names the version
-that was read, so whoever else wrote meanwhile wins and is looked at anew. One look at a resource at a time; a
-look that finds nothing to do writes nothing. What rests costs nothing.
+that was read, so whoever else wrote meanwhile wins and is looked at anew. One look at a resource at a time;
+while there is more to do at once, one hand goes on with it; a look that finds nothing to do writes nothing.
+What rests costs nothing.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Reconciler:
         self._observer = Observer(routes, engine, self._agent, self._errands, self._turns, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, metrics, clock)
-        self._trials = Trials(resources, logs, suggest, clock)
+        self._trials = Trials(resources, logs, suggest, clock, self._begin)
         self._deployments = Deployments(resources, act_for)
         self._effects = Effects(
             engine,
@@ -264,6 +265,10 @@ class Reconciler:
             if not is_working:
                 self._submit(resource.key, resource)
 
+    def _begin(self, resource: Resource) -> None:
+        """Look at what was made here; others would be told by what they read."""
+        self._hand_out([resource])
+
     def _note(self, *resources: Resource) -> None:
         """Take notice of resources as they are now; have jobs looked at whose turn has come by that."""
         for key in self._turns.note(*resources):
@@ -277,8 +282,8 @@ class Reconciler:
                 current = self._resources.get(key) if resource is None else resource
                 if current is None:
                     self._clear_away(key)
-                else:
-                    self._look(current)
+                while current is not None:
+                    current = self._look(current)
             except Exception:  # noqa: BLE001 - a thread's end; logged, its alarm or lease comes again
                 _log.exception("%s could not be read", key.name)
             resource = None
@@ -294,14 +299,14 @@ class Reconciler:
         if key.kind is Kind.ENDPOINT:
             self._routes.withdraw(key.account, key.region, key.name)
 
-    def _look(self, resource: Resource) -> None:
-        """Look at a resource once, and record what came of it."""
+    def _look(self, resource: Resource) -> Resource | None:
+        """Look at a resource once, and record what came of it; return it if there is more to do at once."""
         try:
             runs = self._observer.runs(resource)
             plan = self._plan(resource, runs)
             for step in plan.steps:
                 self._effects.carry_out(resource, step)
-            self._record(resource, plan)
+            more = self._record(resource, plan)
             self._failures.pop(resource.key, None)
         except Stale:
             _log.debug("%s was written meanwhile", resource.arn)
@@ -309,6 +314,9 @@ class Reconciler:
         except Exception as fault:  # noqa: BLE001 - logged, tried again, then said in FailureReason
             _log.exception("a look at %s failed", resource.arn)
             self._retry(resource, fault)
+        else:
+            return more
+        return None
 
     def _plan(self, resource: Resource, runs: dict[str, RunState]) -> Plan:
         now = self._clock()
@@ -324,25 +332,32 @@ class Reconciler:
             return deployment_planning.plan(resource, self._deployments.observe(resource), now)
         return transform_planning.plan(resource, self._observer.transform(resource, runs), now)
 
-    def _record(self, resource: Resource, plan: Plan) -> None:
+    def _record(self, resource: Resource, plan: Plan) -> Resource | None:
+        """Write down what came of a look; return the resource if there is more to do about it at once."""
         if not _MAY_FOLLOW[resource.key.kind](resource.status, plan.status):
             raise AssertionError(f"{resource.arn} cannot go from {resource.status} to {plan.status}")
         with self._mutex:
             (self._settling.add if plan.awaits_doors else self._settling.discard)(resource.key)
         if plan.remove:
             self._resources.delete(resource)
-            return
+            return None
         if _is_idle(resource, plan):
-            return
+            return None
+        now = self._clock()
+        is_more = plan.look_again is not None and plan.look_again <= now
+        # Should this process die in between, whoever comes next finds it due.
+        due = now + LEASE_SECONDS if is_more else plan.look_again
         is_news = plan.status != resource.status or shown(plan.detail) != shown(resource.detail)
         is_step = plan.status != resource.status or plan.spec is not None
-        change = Change(plan.look_again, plan.spec, plan.status, plan.detail, touch=is_news, durable=is_step)
-        self._note(self._resources.update(resource, change))
+        change = Change(due, plan.spec, plan.status, plan.detail, touch=is_news, durable=is_step)
+        written = self._resources.update(resource, change)
+        self._note(written)
         tuning_job = tuning_job_of(resource)
         if tuning_job is not None and plan.status != resource.status:
             self._poke(tuning_job)
-        if plan.look_again is not None:
-            self._note_due(plan.look_again)
+        if due is not None:
+            self._note_due(due)
+        return written if is_more else None
 
     def _retry(self, resource: Resource, fault: Exception) -> None:
         """Look again later; after some tries, end what cannot be carried out."""
@@ -360,6 +375,7 @@ class Reconciler:
             else:
                 self._record(resource, replace(plan, look_again=now))
                 self._failures.pop(resource.key, None)
+                self._poke(resource.key)
         except Stale:
             self._poke(resource.key)
         except Exception:  # noqa: BLE001 - a thread's end; logged

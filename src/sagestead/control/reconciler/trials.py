@@ -7,8 +7,8 @@ after a restart.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from sagestead.control.metric_reading import MetricReader
 from sagestead.control.trial_records import children_of
@@ -35,6 +35,8 @@ MOST_SEARCHES = 64
 """Of so many tuning jobs curves are remembered; of others they are read anew."""
 
 LINES_AT_ONCE = 1000
+BEGIN_SECONDS = 10.0
+"""A training job that was launched just before this process died is looked at so much later at the latest."""
 
 
 @dataclass(slots=True)
@@ -48,13 +50,24 @@ class _Reading:
 
 
 class Trials:
-    """Trials in the store. Safe to use from several threads, one a tuning job."""
+    """Trials in the store. Safe to use from several threads, one a tuning job.
 
-    def __init__(self, resources: Resources, logs: Logs, suggest: Suggest, clock: Clock) -> None:
+    `begin` is told of every training job that is launched.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        logs: Logs,
+        suggest: Suggest,
+        clock: Clock,
+        begin: Callable[[Resource], None],
+    ) -> None:
         self._resources = resources
         self._logs = logs
         self._suggest = suggest
         self._clock = clock
+        self._begin = begin
         self._mutex = threading.Lock()
         self._readings: dict[str, dict[str, _Reading]] = {}
 
@@ -73,12 +86,15 @@ class Trials:
         if self._resources.get(self._key(job, trial_name(job, step.number))) is not None:
             return
         point = self._suggest(step.question)
-        draft = trial_draft(job, step.number, point, step.pending, self._clock())
+        now = self._clock()
+        draft = trial_draft(job, step.number, point, step.pending, now)
         try:
-            self._resources.create(draft)
+            child = self._resources.create(replace(draft, due_at=now + BEGIN_SECONDS))
         except AlreadyExists as race:
             if not is_trial_of(race.existing, job):
                 raise
+        else:
+            self._begin(child)
 
     def stop(self, job: Resource, step: steps.StopTrial) -> None:
         """Ask the training job of a trial to end, unless it has or does."""
