@@ -165,8 +165,9 @@ def _read_rows(at: Number, end: Number, delimiter: Number, values: Floats) -> Nu
     several cells at the same time.
     """
     rows, width = values.shape
-    stops, words = np.empty(width, np.uint64), np.empty(width, np.uint64)
-    lengths, signs, odd = np.empty(width, np.uint64), np.empty(width, np.uint64), np.empty(width, np.uint64)
+    cells_of_row = np.empty((5, width), np.uint64)
+    stops, words, lengths = cells_of_row[0], cells_of_row[1], cells_of_row[2]
+    signs, odd = cells_of_row[3], cells_of_row[4]
     block, ends = _first_ends(at, end, delimiter)
     for row in range(rows):
         begin = at

@@ -26,6 +26,7 @@ from sagestead.frontdoor.head import (
     check_host,
     check_target,
     has_body,
+    kept_answer,
     refuse,
     too_long,
     too_many,
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
         """Answer a request that came alone and is like an earlier one; feed the parser with anything else."""
         if self.broken:
             return
-        if self._is_alone(data):
+        if len(data) <= self.limits.repeated and self._is_idle():
             if self._repeat(data):
                 return
             self._alone = data
@@ -114,11 +115,11 @@ class Connection(asyncio.Protocol):
         if self.queue:
             self._next()
 
-    def _is_alone(self, data: bytes) -> bool:
-        """Whether nothing is under way, so that a read begins a request which would be answered at once."""
+    def _is_idle(self) -> bool:
+        """Whether no request is being read, waits, or is being answered."""
         if self.in_head or self.queue or self.arriving is not None:
             return False
-        return len(data) <= self.limits.repeated and self._may_answer()
+        return self.answering is None and self.writable is None and self.resting is None
 
     def _feed(self, data: bytes) -> None:
         """Feed the parser; a request that it refuses is answered and the connection closed."""
@@ -154,8 +155,7 @@ class Connection(asyncio.Protocol):
             return False
         self.like, answer = found
         if isinstance(answer, Response) and isinstance(answer.body, bytes) and self.transport is not None:
-            head = answer_head(answer, door.beginnings, method="POST", keep=True)
-            self.transport.write(head + answer.body)
+            self.transport.write(kept_answer(answer, answer.body, door.beginnings))
             self.progress_at = door.clock()
             return True
         body = InboundBody(_nothing, _nothing)
@@ -477,8 +477,7 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self, since: float) -> None:
         """Close the connection when no request is being read or answered, and none was since then."""
-        busy = self.answering is not None or self.queue or self.in_head or self.arriving is not None
-        if not busy and self.progress_at < since and self.transport is not None:
+        if self._is_idle() and self.progress_at < since and self.transport is not None:
             self.transport.close()
 
 

@@ -54,7 +54,9 @@ class Template:
     """
 
     __slots__ = (
+        "_beginning",
         "_claim",
+        "_credential",
         "_date",
         "_digest",
         "_form",
@@ -62,6 +64,7 @@ class Template:
         "_literals",
         "_moment",
         "_pick",
+        "_principal",
         "_request",
         "_scope",
         "_signature",
@@ -91,8 +94,10 @@ class Template:
         self._digest = names.index(_DIGEST) if _DIGEST in names else None
         self._texts = tuple(place for place, name in enumerate(names) if name in _TEXTS)
         self._form, self._pick = _canonical(proof, names)
-        self._stamp = b""
+        self._stamp = self._beginning = b""
         self._moment = 0.0
+        self._credential: Credential | None = None
+        self._principal: Principal | None = None
 
     def read(self, data: bytes) -> Values | None:
         """Return what a request has in the blanks; None if it is no such request."""
@@ -113,15 +118,13 @@ class Template:
         digest = sha256(body).hexdigest().encode()
         if not self._fits(values, len(body), digest, now):
             return None
-        scope = self._scope
         canonical = sha256(self._form % self._pick((*values, digest))).hexdigest().encode()
-        text = b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (self._stamp, scope, canonical)
-        if not hmac.compare_digest(seal(credential.secret, scope).sign(text), values[self._signature]):
+        expected = seal(credential.secret, self._scope).sign(self._beginning + canonical)
+        if not hmac.compare_digest(expected, values[self._signature]):
             return None
-        try:
-            return identify(self._claim, credential, now)
-        except Breach:
-            return None
+        if credential is self._credential:
+            return self._principal
+        return self._identify(credential, now)
 
     def _fits(self, values: Values, length: int, digest: bytes, now: float) -> bool:
         """Whether everything but the signature is right."""
@@ -133,6 +136,16 @@ class Template:
         in_time = -self._skew <= now - self._moment <= self._skew
         declared = self._digest is None or values[self._digest] == digest
         return in_time and declared and values[self._length] == b"%d" % length
+
+    def _identify(self, credential: Credential, now: float) -> Principal | None:
+        """Return whose the right signature is; remembered for a credential that does not end by itself."""
+        try:
+            principal = identify(self._claim, credential, now)
+        except Breach:
+            return None
+        if credential.expires_at is None:
+            self._credential, self._principal = credential, principal
+        return principal
 
     def request(self, body: Body, length: int, request_id: str) -> Request:
         """Return a request that fits as handlers know it; blanks hold what they held in the first one."""
@@ -157,6 +170,7 @@ class Template:
         except Breach:
             return False
         self._stamp = stamp
+        self._beginning = b"AWS4-HMAC-SHA256\n%b\n%b\n" % (stamp, self._scope)
         return True
 
 
