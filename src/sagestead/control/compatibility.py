@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sagestead.control.operations import cloudwatch, iam, logs, sagemaker, sts
+from sagestead.domain import model_server
 from sagestead.wire.models import service_model
 
 PAGE = Path("docs/compatibility.md")
@@ -104,7 +105,7 @@ def page(
     """Return the whole page; `operations_of` gives the names of all operations of a service, in order."""
     known = {service: operations_of(service) for service in TITLES}
     sections = (line for service, names in known.items() for line in _section(service, names))
-    return "\n".join([HEAD, *_overview(known), *sections])
+    return "\n".join([HEAD, *_overview(known), *sections, *_variables()])
 
 
 def carried_out(service: str) -> Collection[str]:
@@ -137,6 +138,20 @@ def _section(service: str, names: Sequence[str]) -> Iterator[str]:
     yield from (f"| {name} | done | {NOTES.get(name, '')} |" for name in names if name in done)
     yield ""
     yield f"Refused: {', '.join(name for name in names if name not in done)}."
+    yield ""
+
+
+def _variables() -> Iterator[str]:
+    yield "## Variables of model servers"
+    yield ""
+    yield "In the Environment of a model or transform job whose container runs a script. Any other variable is"
+    yield "the script's own."
+    yield ""
+    yield "| variable | here |"
+    yield "|---|---|"
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in model_server.CARRIED_OUT.items())
+    yield from (f"| `{name}` | says nothing: {why} |" for name, why in model_server.MEANINGLESS.items())
+    yield from (f"| `{name}*` | refused: {remedy} |" for name, remedy in model_server.REFUSED.items())
     yield ""
 
 

@@ -139,6 +139,10 @@ def test_a_container_that_is_not_carried_out_is_refused_by_name(
             {"PrimaryContainer": {"Image": IMAGE}, "InferenceExecutionConfig": {"Mode": "Direct"}},
             'InferenceExecutionConfig.Mode "Direct" is not supported',
         ),
+        (
+            {"PrimaryContainer": {"Image": IMAGE, "Environment": {"MMS_JOB_QUEUE_SIZE": "9"}}},
+            "Environment.MMS_JOB_QUEUE_SIZE is not supported by this server",
+        ),
         ({"PrimaryContainer": {"Image": IMAGE}, "ExecutionRoleArn": ROLE}, f"Could not assume role {ROLE}."),
     ],
 )

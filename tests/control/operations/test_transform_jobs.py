@@ -70,6 +70,14 @@ def test_a_job_is_described_with_defaults(ready: Service) -> None:
     }
 
 
+def test_variables_of_a_model_server_are_checked(ready: Service) -> None:
+    request = changed(Environment={"SAGEMAKER_MODEL_SERVER_WORKERS": "many"})
+    said = ready.refusal("CreateTransformJob", **request)[1]
+    assert said.startswith(
+        "Environment.SAGEMAKER_MODEL_SERVER_WORKERS 'many' is not a whole number from 1 to 64"
+    )
+
+
 def test_an_ended_job_shows_what_the_reconciler_found(ready: Service) -> None:
     ready.call("CreateTransformJob", **REQUEST)
     ready.becomes(

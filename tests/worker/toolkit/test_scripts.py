@@ -343,6 +343,40 @@ def test_a_script_that_gives_no_answer_is_ended(engine: ProcessEngine) -> None:
     assert ask(engine, run_id, b"[1]", "application/json").body == b"[2.5]"
 
 
+MEETING = """
+import os, pathlib, time
+def model_fn(model_dir):
+    return pathlib.Path(model_dir).parent / "meeting"
+def input_fn(body, content_type):
+    return body
+def predict_fn(data, folder):
+    if data == "die":
+        os._exit(7)
+    folder.mkdir(exist_ok=True)
+    (folder / str(os.getpid())).touch()
+    deadline = time.monotonic() + 10
+    while len(list(folder.iterdir())) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(list(folder.iterdir()))
+"""
+
+
+def test_as_many_processes_answer_at_a_time_as_there_should_be(engine: ProcessEngine) -> None:
+    run_id = instance(engine, "crew", MEETING, SAGEMAKER_MODEL_SERVER_WORKERS="3")
+    state = until(engine, run_id, RunPhase.READY, RunPhase.EXITED)
+    assert state.address is not None, engine.log(run_id, 0, 9999)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE)
+        client.connect(state.address)
+        client.sendall(b"".join(encode(RequestFrame(i, b"[]", "application/json")) for i in (1, 2, 3)))
+        decoder, answers = Decoder(), list[AnswerFrame]()
+        while len(answers) < 3:
+            answers += [one for one in decoder.feed(client.recv(65536)) if isinstance(one, AnswerFrame)]
+    assert [answer.body for answer in answers] == [b"3", b"3", b"3"]
+    assert ask(engine, run_id, b"die", "application/json").status == 500
+    assert ask(engine, run_id, b"[]", "application/json").body == b"3"
+
+
 @pytest.mark.parametrize(
     ("name", "script", "reason"),
     [

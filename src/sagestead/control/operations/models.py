@@ -6,6 +6,7 @@ change or go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,6 +20,7 @@ from sagestead.control.operations.passing_roles import check_role
 from sagestead.control.operations.tags import tags_of
 from sagestead.domain.errors import Invalid
 from sagestead.domain.images import framework_image
+from sagestead.domain.model_server import fault_of
 from sagestead.domain.resources import Json, Kind, Resource
 from sagestead.worker.isolation import can_leave_network
 
@@ -65,6 +67,7 @@ def create_model(ctx: Context, request: Json) -> Json:
         container = _packaged(ctx, container)
         draft = replace(draft, detail={"_Container": container})
     _check_isolation(request, container)
+    check_model_server(container, container.get("Environment", {}), "Environment.")
     existing = records.in_any_case(ctx, Kind.MODEL, name)
     if existing is not None:
         raise _taken(existing)
@@ -123,11 +126,22 @@ def container_of(model: Resource) -> Json:
     return found
 
 
+def check_model_server(container: Json, environment: Mapping[str, str], at: str) -> None:
+    """Refuse variables that set up a model server otherwise than it is here; `environment` is at `at`."""
+    fault = fault_of(environment, runs_program=_runs_program(container))
+    if fault is not None:
+        raise Invalid(f"{at}{fault}")
+
+
+def _runs_program(container: Json) -> bool:
+    image = framework_image(container["Image"])
+    return image is not None and image.runs_program(container.get("Environment", {}))
+
+
 def _check_isolation(request: Json, container: Json) -> None:
     """Refuse what cannot be had here; what runs no program of the user's opens no connections anyway."""
-    isolated, image = request.get("EnableNetworkIsolation"), framework_image(container["Image"])
-    is_script = image is not None and image.runs_program(container.get("Environment", {}))
-    if isolated and is_script and not can_leave_network():
+    isolated = request.get("EnableNetworkIsolation")
+    if isolated and _runs_program(container) and not can_leave_network():
         remedy = "this machine lets no process have a network of its own; allow that, or set it to false"
         raise refused("EnableNetworkIsolation", isolated, remedy)
 

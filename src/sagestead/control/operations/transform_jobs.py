@@ -14,7 +14,7 @@ from sagestead.control.context import Context, Hold, Operation
 from sagestead.control.listing import ListOf
 from sagestead.control.operations import jobs, records
 from sagestead.control.operations.carried_out import refuse_others, refused
-from sagestead.control.operations.models import container_of, find_model
+from sagestead.control.operations.models import check_model_server, container_of, find_model
 from sagestead.control.operations.quotas import check_instances
 from sagestead.control.operations.tags import tags_of
 from sagestead.control.operations.training_requests import check_bucket
@@ -60,6 +60,7 @@ def create_transform_job(ctx: Context, request: Json) -> Json:
     if existing is not None:
         raise _taken(existing)
     container = container_of(find_model(ctx, request["ModelName"]))
+    check_model_server(container, request.get("Environment", {}), "Environment.")
     check_bucket(ctx, request["TransformOutput"]["S3OutputPath"], "TransformOutput.S3OutputPath")
     draft = replace(
         records.draft(ctx, Kind.TRANSFORM_JOB, name, request, tags),

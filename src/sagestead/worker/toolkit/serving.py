@@ -1,8 +1,8 @@
 """A model that is a script of the user's (spec: container-contract.md section 6.2).
 
-Rules: the script lives in a process of its own in the enclosure (`inside.py`), which answers one request at a
-time over a socket; it is started anew when it has died, and killed when it does not answer in time. So a
-script can spoil its own answers, never the instance.
+Rules: the script lives in a process of its own in the enclosure (`inside.py`), or in as many as it is asked
+for, each of which answers one request at a time over a socket; one is started anew when it has died, and
+killed when it does not answer in time. So a script can spoil its own answers, never the instance.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ import json
 import socket
 import struct
 import subprocess
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+from sagestead.domain.model_server import fault_of, timeout_of, workers_of
 from sagestead.domain.refused_model import ModelRefused
 from sagestead.worker.contract import Answer, Invocation
 from sagestead.worker.toolkit.arguments import CODE
@@ -22,15 +27,13 @@ from sagestead.worker.toolkit.training import unpack_source
 from sagestead.worker.toolkit.workshop import Workshop, say
 
 MODEL_CODE = "/opt/ml/model/code"
-TIMEOUT = "SAGEMAKER_MODEL_SERVER_TIMEOUT"
-DEFAULT_TIMEOUT = 60.0
 LOADING_SECONDS = 3600.0
 _INSIDE = Path(__file__).with_name("inside.py")
 _SIZES = struct.Struct("!II")
 _TORN = 1 << 20
 
 
-def load(workshop: Workshop) -> ScriptModel:
+def load(workshop: Workshop) -> ScriptModel | ScriptCrew:
     """Start the script and have it load the model.
 
     Raises:
@@ -45,22 +48,53 @@ def load(workshop: Workshop) -> ScriptModel:
     code, seen = _code_of(workshop)
     if not (code / program).is_file():
         raise ModelRefused(f"The program {program} is not in the model's code.")
+    workers, timeout = workers_of(workshop.spec.environment), timeout_of(workshop.spec.environment)
+    if workers is None or timeout is None:
+        raise ModelRefused(fault_of(workshop.spec.environment, runs_program=True) or "")
     workshop.install(code, seen)
-    model = ScriptModel(workshop, program, seen)
-    model.start()
-    return model
+    living = Living(workshop)
+    models = [ScriptModel(workshop, program, seen, timeout, living) for _ in range(workers)]
+    models[0].start()  # alone: it hands /opt/ml over, and may say why none of them can
+    if workers == 1:
+        return models[0]
+    crew = ScriptCrew(models)
+    crew.start_others()
+    return crew
+
+
+class Living:
+    """The living processes of one script: when one has ended, what it left is swept away, not the others."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._mutex = threading.Lock()
+        self._numbers: set[int] = set()
+
+    def start(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - as Workshop.start's
+        """Start one of them; the arguments are those of `Workshop.start`."""
+        with self._mutex:
+            process = self._workshop.start(*arguments, **options)
+            self._numbers.add(process.pid)
+        return process
+
+    def sweep(self, process: subprocess.Popen[bytes]) -> None:
+        """End whatever one that has ended left running."""
+        with self._mutex:
+            self._numbers.discard(process.pid)
+            self._workshop.sweep(self._numbers)
 
 
 class ScriptModel:
     """The script, as instances and transform jobs ask it (worker/contract.py)."""
 
-    def __init__(self, workshop: Workshop, program: str, seen: str) -> None:
+    def __init__(self, workshop: Workshop, program: str, seen: str, timeout: float, living: Living) -> None:
         self._workshop = workshop
+        self._living = living
         self._program = program
         self._seen = seen
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._timeout = _seconds(workshop.spec.environment.get(TIMEOUT))
+        self._timeout = timeout
 
     def start(self) -> None:
         """Start the script's process and wait until it has loaded the model; raise `ModelRefused` if not."""
@@ -73,7 +107,7 @@ class ScriptModel:
             "SM_FRAMEWORK_MODULE": f"sagemaker_{self._framework}_container.serving:main",
         }
         with theirs:
-            self._process = self._workshop.start(
+            self._process = self._living.start(
                 [
                     self._workshop.environment.python,
                     "-c",
@@ -138,9 +172,39 @@ class ScriptModel:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)
         self._process.kill()
-        code, self._process = self._process.wait(), None
-        self._workshop.sweep()
+        code = self._process.wait()
+        self._living.sweep(self._process)
+        self._process = None
         return code
+
+
+class ScriptCrew:
+    """Several processes of one script, each with the model loaded, which answer at the same time."""
+
+    parallel = True
+
+    def __init__(self, models: Sequence[ScriptModel]) -> None:
+        self._models = models
+        self._pool = ThreadPoolExecutor(len(models))
+        self._idle = SimpleQueue[ScriptModel]()
+        for model in models:
+            self._idle.put(model)
+
+    def start_others(self) -> None:
+        """Start all but the first, at the same time; raise `ModelRefused` if one could not load the model."""
+        list(self._pool.map(ScriptModel.start, self._models[1:]))
+
+    def invoke(self, invocation: Invocation) -> Answer:
+        """Answer one request, once a process is idle; may be called from several threads at a time."""
+        model = self._idle.get()
+        try:
+            return model.invoke(invocation)
+        finally:
+            self._idle.put(model)
+
+    def invoke_many(self, invocations: Sequence[Invocation]) -> list[Answer]:
+        """Answer requests, in their order, as many at a time as there are processes."""
+        return list(self._pool.map(self.invoke, invocations))
 
 
 def _code_of(workshop: Workshop) -> tuple[Path, str]:
@@ -182,10 +246,3 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 def _failure(sentence: str) -> Answer:
     say(sentence)
     return Answer(500, "text/plain", sentence.encode())
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        return max(1.0, float(text or DEFAULT_TIMEOUT))
-    except ValueError:
-        raise ModelRefused(f"{TIMEOUT} '{text}' is not a number of seconds.") from None

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,9 +124,9 @@ class Workshop:
             while True:
                 os.waitpid(-1, 0)
 
-    def sweep(self) -> None:
-        """End whatever the user's programs left running."""
-        while children := _children():
+    def sweep(self, spared: Collection[int] = ()) -> None:
+        """End whatever the user's programs left running, but for the processes of these numbers."""
+        while children := [child for child in _children() if child not in spared]:
             for child in children:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(child, signal.SIGKILL)
