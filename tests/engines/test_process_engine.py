@@ -417,7 +417,7 @@ def test_a_thousand_runs_are_seen_quickly(tmp_path: Path) -> None:
         (folder / "spec.json").write_text(
             json.dumps({**value, "spec": RunSpec(owner, "serve", "a:b", "i").to_json()})
         )
-        engine._places.enlist(owner, f"other/{ordinal}")
+        engine._places.owners.add(owner, f"other/{ordinal}")
     begun = time.process_time()
     states = engine.runs(OWNER)
     assert time.process_time() - begun < 0.1

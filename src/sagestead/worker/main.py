@@ -125,9 +125,7 @@ def _prepare(task: Work) -> int:
     shutil.rmtree(run.layout.root, ignore_errors=True)
     run.draft.rename(run.prepared)
     tell(task.notices, run)
-    for path in (*run.prepared.iterdir(), run.prepared, run.path):
-        _flush(path)
-    run.kept.touch()
+    run.keep()
     return 0
 
 
@@ -223,15 +221,6 @@ def _unpack(task: Work) -> None:
         extract(run.archive, run.layout.model, digest=task.spec.digest)
     elif task.spec.digest is not None:
         raise ModelRefused("The model artifact is missing from the instance.")
-
-
-def _flush(path: Path) -> None:
-    """Have a file's or folder's content on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _entry(name: str) -> object:

@@ -138,9 +138,24 @@ class RunFolder:
         """What is fed into the FIFOs of Pipe channels."""
         return self.path / "pipes"
 
+    def keep(self) -> None:
+        """Have `prepared` on the disk, and say so."""
+        for path in (*self.prepared.iterdir(), self.prepared, self.path):
+            _flush(path)
+        self.kept.touch()
+
     def fail(self, paragraph: str) -> None:
         """Say why the run failed: the first 1,024 characters are kept."""
         write_text(self.failure, paragraph.strip()[:FAILURE_LIMIT])
+
+
+def _flush(path: Path) -> None:
+    """Have a file's or folder's content on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

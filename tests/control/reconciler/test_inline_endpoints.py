@@ -161,3 +161,62 @@ def test_a_restart_prepares_nothing_anew_and_another_way_of_hosting_takes_over(s
         still.until(lambda: [run.spec.role for run in still.runs(endpoint)] == ["prepare"])
         delete(still, "rehosted")
         delete(still, "another")
+
+
+def test_what_was_prepared_once_serves_all_that_ask_for_the_same(inline: World) -> None:
+    uri = inline.put_model("shared.tar.gz", b"hello ")
+    in_service(inline, "shared-1", variant(uri))
+    first = prepared(inline, "shared-1")
+    inline.until(RunFolder(first.parent).kept.exists)
+    endpoint = in_service(inline, "shared-2", variant(uri, count=2))
+    second = prepared(inline, "shared-2")
+    assert second != first
+    assert (second / "greeting").samefile(first / "greeting")
+    assert inline.lines("/aws/sagemaker/Endpoints/shared-2", "AllTraffic/i-") == []  # no process wrote one
+    assert [(run.phase, run.exit_code, run.attempt) for run in inline.runs(endpoint)] == [
+        (RunPhase.EXITED, 0, 1)
+    ]
+    delete(inline, "shared-1")
+    assert not first.parent.exists()
+    assert (second / "greeting").read_bytes() == b"hello "
+    inline.until(RunFolder(second.parent).kept.exists)
+    in_service(inline, "shared-3", variant(uri))
+    assert (prepared(inline, "shared-3") / "greeting").samefile(second / "greeting")
+    for name in ("shared-2", "shared-3"):
+        delete(inline, name)
+    in_service(inline, "shared-4", variant(uri))
+    assert inline.lines("/aws/sagemaker/Endpoints/shared-4", "AllTraffic/i-") == ["preparing"]
+    delete(inline, "shared-4")
+
+
+def test_another_environment_or_archive_shares_nothing(inline: World) -> None:
+    uri = inline.put_model("apart.tar.gz", b"hello ")
+    one = variant(uri)
+    in_service(inline, "apart-1", one)
+    inline.until(RunFolder(prepared(inline, "apart-1").parent).kept.exists)
+    other = {**one, "Container": {**one["Container"], "Environment": {"TONE": "kind"}}}
+    in_service(inline, "apart-2", other)
+    in_service(inline, "apart-3", variant(inline.put_model("apart-too.tar.gz", b"hi ")))
+    files = [prepared(inline, f"apart-{number}") / "greeting" for number in (1, 2, 3)]
+    assert len({file.stat().st_ino for file in files}) == 3
+    for number in (1, 2, 3):
+        delete(inline, f"apart-{number}")
+
+
+def test_what_was_given_and_not_kept_when_the_service_died_is_given_again(still: World) -> None:
+    with still.reconciling("inline"):
+        uri = still.put_model("regiven.tar.gz", b"hello ")
+        in_service(still, "regiven-1", variant(uri))
+        first = RunFolder(prepared(still, "regiven-1").parent)
+        still.until(first.kept.exists)
+        endpoint = in_service(still, "regiven-2", variant(uri))
+        second = RunFolder(prepared(still, "regiven-2").parent)
+        still.until(second.kept.exists)
+    second.kept.unlink()
+    (second.prepared / "greeting").unlink()  # as a power cut may leave it
+    assert [one.prepared for one in still.runs(endpoint)] == [None]
+    with still.reconciling("inline"):
+        still.until(lambda: second.kept.exists() and addresses(still, "regiven-2"))
+        assert (second.prepared / "greeting").samefile(first.prepared / "greeting")
+        for number in (1, 2):
+            delete(still, f"regiven-{number}")

@@ -21,6 +21,7 @@ from sagestead.engines.process.nursery import Nursery, ZygoteLost
 from sagestead.engines.process.observe import Record, observe, read_record
 from sagestead.engines.process.places import Places
 from sagestead.engines.process.pulse import SILENCE_SECONDS, Pulse
+from sagestead.engines.process.sharing import Keeper, content_of, give
 from sagestead.engines.process.watch import Watch
 from sagestead.ports import Clock
 from sagestead.worker.progress import page_of
@@ -54,6 +55,7 @@ class ProcessEngine:
         self._pulse = Pulse(silence, self._instances, self._end_hung)
         self._deadlines: dict[Path, float] = {}
         self._living = Living()
+        self._keeper = Keeper()
 
     def start(self) -> None:
         """Start the zygotes and take over the runs that live already."""
@@ -71,6 +73,7 @@ class ProcessEngine:
         with self._mutex:
             self._preparing.close()
             self._nursery.close()
+        self._keeper.close()
 
     @property
     def zygote_id(self) -> int | None:
@@ -84,7 +87,7 @@ class ProcessEngine:
         return path
 
     def ensure(self, run_id: str, spec: RunSpec) -> None:
-        """Start the run unless its process lives.
+        """Start the run unless its process lives, or what it is to prepare is there already.
 
         Raises:
             EngineFailed: two zygotes in a row ended before they could start it.
@@ -99,6 +102,10 @@ class ProcessEngine:
                     return
                 try:
                     self._begin(run, run_id, spec)
+                    if self._is_given(run, run_id, spec):
+                        self._keeper.keep(run, os.dup(held))
+                        self._watch.tell([run_id])
+                        return
                     nursery.fork(run, self._places.address(run_id), self._places.notices, held)
                     self._living.add(run, run_id)
                 except ZygoteLost:
@@ -127,7 +134,7 @@ class ProcessEngine:
     def runs(self, owner: str) -> list[RunState]:
         """Return the runs of a resource, ended ones too, by run id."""
         states = []
-        for run in self._places.owned(owner):
+        for run in self._places.owners.runs(owner):
             with self._mutex:
                 state = observe(run, lives=lock.held(run.lock))
             if state is not None and state.spec.owner == owner:
@@ -156,7 +163,9 @@ class ProcessEngine:
             address.unlink(missing_ok=True)
             page_of(address).unlink(missing_ok=True)
             if record is not None:
-                self._places.strike(record.spec.owner, run_id)
+                self._places.owners.remove(record.spec.owner, run_id)
+                if (content := content_of(run_id, record.spec)) is not None:
+                    self._places.contents.remove(content, run_id)
 
     def changed(self, wait: float) -> frozenset[str]:
         """Wait up to `wait` seconds for any run to become ready or end; return the ids of those that did."""
@@ -173,8 +182,17 @@ class ProcessEngine:
         if not run.kept.exists():
             shutil.rmtree(run.prepared, ignore_errors=True)
         self._deadlines.pop(run.path, None)
-        self._places.enlist(spec.owner, run_id)
+        self._places.owners.add(spec.owner, run_id)
         Record(run_id, spec, attempt, interruptions, self._clock()).write(run)
+
+    def _is_given(self, run: RunFolder, run_id: str, spec: RunSpec) -> bool:
+        """Give a run what another has prepared; note what it prepares in any case, for those to come."""
+        content = content_of(run_id, spec)
+        if content is None or run.kept.exists():
+            return False
+        is_given = give(content, self._places.contents.runs(content), run)
+        self._places.contents.add(content, run_id)
+        return is_given
 
     def _end(self, run: RunFolder) -> bool:
         """Kill a run and wait until it is gone."""

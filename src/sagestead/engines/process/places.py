@@ -1,7 +1,8 @@
-"""Where runs are kept: a folder by run, an index by owner, and a folder of sockets with short paths.
+"""Where runs are kept: a folder by run, two indexes of them, and a folder of sockets with short paths.
 
     <root>/<hash of run id>/                      the run's folder
     <root>/owners/<hash of owner>/<hash of run id>    empty: that run belongs to that owner
+    <root>/contents/<hash of what>/<hash of run id>   empty: that run prepares, or has prepared, that
     <root>/../s/<hash of run id>                  its Unix socket, when the path is short enough
 
 Names are hashes, so nothing a client chose becomes a path.
@@ -22,10 +23,46 @@ from sagestead.worker.run_folder import RunFolder
 SOCKET_PATH_LIMIT = 100
 _NAME_LENGTH = 20
 _OWNERS = "owners"
+_CONTENTS = "contents"
 
 
 class UnsafeFolder(RuntimeError):  # noqa: N818 - names what is unsafe
     """A folder for sockets belongs to somebody else, or others may enter it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Which runs go by a name, as empty files below `folder`; the runs are in `root`."""
+
+    root: Path
+    folder: Path
+
+    def add(self, name: str, run_id: str) -> None:
+        """Note that a run goes by a name."""
+        marker = self._marker(name, run_id)
+        marker.parent.mkdir(exist_ok=True, mode=0o700)
+        marker.touch()
+
+    def remove(self, name: str, run_id: str) -> None:
+        """Forget that a run goes by a name."""
+        marker = self._marker(name, run_id)
+        marker.unlink(missing_ok=True)
+        try:
+            marker.parent.rmdir()
+        except OSError:
+            return  # others go by it, or none ever did
+
+    def runs(self, name: str) -> Iterator[RunFolder]:
+        """Yield the runs that go by a name."""
+        try:
+            with os.scandir(self.folder / _name(name)) as markers:
+                for marker in markers:
+                    yield RunFolder(self.root / marker.name)
+        except FileNotFoundError:
+            return
+
+    def _marker(self, name: str, run_id: str) -> Path:
+        return self.folder / _name(name) / _name(run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +80,8 @@ class Places:
             UnsafeFolder: the folder of sockets is not ours alone.
         """
         root = root.absolute()
-        (root / _OWNERS).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for index in (_OWNERS, _CONTENTS):
+            (root / index).mkdir(parents=True, exist_ok=True, mode=0o700)
         sockets = _socket_folder(root.parent)
         return cls(root, sockets)
 
@@ -60,38 +98,21 @@ class Places:
         """The socket on which the engine hears that a run became ready or ended."""
         return self.sockets / "notices"
 
-    def enlist(self, owner: str, run_id: str) -> None:
-        """Note that a run belongs to an owner."""
-        marker = self._marker(owner, run_id)
-        marker.parent.mkdir(exist_ok=True, mode=0o700)
-        marker.touch()
+    @property
+    def owners(self) -> Index:
+        """The runs by the resource that they belong to."""
+        return Index(self.root, self.root / _OWNERS)
 
-    def strike(self, owner: str, run_id: str) -> None:
-        """Forget that a run belongs to an owner."""
-        marker = self._marker(owner, run_id)
-        marker.unlink(missing_ok=True)
-        try:
-            marker.parent.rmdir()
-        except OSError:
-            return  # the owner has other runs, or never had one
-
-    def owned(self, owner: str) -> Iterator[RunFolder]:
-        """Yield the runs of an owner."""
-        try:
-            markers = list((self.root / _OWNERS / _name(owner)).iterdir())
-        except FileNotFoundError:
-            return
-        for marker in markers:
-            yield RunFolder(self.root / marker.name)
+    @property
+    def contents(self) -> Index:
+        """The `prepare` runs by what they prepare."""
+        return Index(self.root, self.root / _CONTENTS)
 
     def every(self) -> Iterator[RunFolder]:
         """Yield every run there is."""
         for path in list(self.root.iterdir()):
-            if path.name != _OWNERS:
+            if path.name not in (_OWNERS, _CONTENTS):
                 yield RunFolder(path)
-
-    def _marker(self, owner: str, run_id: str) -> Path:
-        return self.root / _OWNERS / _name(owner) / _name(run_id)
 
 
 def _name(text: str) -> str:
