@@ -144,8 +144,8 @@ def _section(service: str, names: Sequence[str]) -> Iterator[str]:
 def _variables() -> Iterator[str]:
     yield "## Variables of model servers"
     yield ""
-    yield "In the Environment of a model or transform job whose container runs a script. Any other variable is"
-    yield "the script's own."
+    yield "In the Environment of a model or transform job whose container runs a script. Any other variable"
+    yield "is the script's own."
     yield ""
     yield "| variable | here |"
     yield "|---|---|"
