@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
+import botocore.session
 import pytest
 import uvloop
 from hypothesis import HealthCheck, given, settings
@@ -32,6 +36,7 @@ from sagestead.wire.pending import Pending
 PATH = "/endpoints/hotels/invocations"
 UUID = "5a0f0a35-2f3c-4f3a-9a3e-5c9a9b6c6b1d"
 WRONG, UNKNOWN = replace(KEY, secret="another"), replace(KEY, access_key_id="AKIDNO")
+ROWS = (b"1,2", b"3,4", b"5,6", b"7,8", b"9,0")
 BODIES = (b"", b"1,2,3", b"4,5,6", b"refuse", b"break!", b"later", b"x" * 99, b"y" * 100)
 
 
@@ -82,7 +87,7 @@ class Place:
         )
         self.keys = Keys()
         gate = Gate(self.keys, [answering], lambda: self.now, "us-east-1")
-        self.door = FrontDoor(gate, repeat=gate.repeat if repeats else None)
+        self.door = FrontDoor(gate, repeats=gate if repeats else None)
         self.wire = Wire()
         self.connection = Connection(self.door)
         self.connection.connection_made(self.wire)  # type: ignore[arg-type] # all of a transport that is used
@@ -93,13 +98,16 @@ class Place:
         self.connection = Connection(self.door)
         self.connection.connection_made(self.wire)  # type: ignore[arg-type] # the same
 
-    async def send(self, data: bytes) -> bytes:
+    async def send(self, data: bytes, cuts: Sequence[int] = ()) -> bytes:
         """Return what a message is answered with, and whether the connection ends; a new one follows then.
 
         When the message is not whole, the client ends there.
         """
         connection, before = self.connection, len(self.wire.sent)
-        connection.data_received(data)
+        ends = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+        for start, end in pairwise(ends):
+            if not self.wire.closed:
+                connection.data_received(data[start:end])
         async with asyncio.timeout(10):
             await until(lambda: connection.answering is None or connection.arriving is not None)
             waits = connection.in_head or connection.arriving is not None
@@ -161,28 +169,31 @@ MESSAGES = st.builds(
     FIELDS,
 )
 
+CUTS = st.lists(st.integers(0, 1 << 16) | st.integers(-9, -1), max_size=3)
+"""Where a message is cut up; the end is where heads end and bodies begin."""
 
-async def both(messages: list[tuple[bytes, float]]) -> tuple[Place, Place]:
-    """Send all to both doors, each at its time; the answers must be the same."""
+
+async def both(messages: Sequence[tuple[bytes, float]], cuts: Sequence[int] = ()) -> tuple[Place, Place]:
+    """Send all to both doors, each at its time, cut up; the answers must be the same."""
     repeating, reading = Place(repeats=True), Place(repeats=False)
     for data, now in messages:
         said = []
         for place in (repeating, reading):
             place.now = now
-            said.append(await place.send(data))
+            said.append(await place.send(data, cuts))
         assert said[0] == said[1]
     return repeating, reading
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 0.0, 299.0, 301.0, -301.0])), max_size=8))
-def test_it_is_answered_as_if_it_were_read(sent: list[tuple[bytes, float]]) -> None:
-    uvloop.run(both([(data, NOW + later) for data, later in sent]))
+@given(st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 0.0, 299.0, 301.0, -301.0])), max_size=8), CUTS)
+def test_it_is_answered_as_if_it_were_read(sent: list[tuple[bytes, float]], cuts: list[int]) -> None:
+    uvloop.run(both([(data, NOW + later) for data, later in sent], cuts))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_a_damaged_one_is_answered_as_if_it_were_read(draw: st.DataObject) -> None:
+@given(st.data(), CUTS)
+def test_a_damaged_one_is_answered_as_if_it_were_read(draw: st.DataObject, cuts: list[int]) -> None:
     good = message(invocation(), ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
     at = draw.draw(st.integers(0, len(good) - 1))
     size = draw.draw(st.integers(0, 3))
@@ -190,7 +201,7 @@ def test_a_damaged_one_is_answered_as_if_it_were_read(draw: st.DataObject) -> No
         st.sampled_from([b"\r\n", b"\n", b" ", b"\t", b"\0", b",", b"0", b"1", b":"]) | st.binary(max_size=3)
     )
     bad = good[:at] + put + good[at + size :]
-    uvloop.run(both([(good, NOW), (good, NOW), (bad, NOW), (good, NOW)]))
+    uvloop.run(both([(good, NOW), (good, NOW), (bad, NOW), (good, NOW)], cuts))
 
 
 def test_what_is_like_an_earlier_one_is_not_read() -> None:
@@ -239,8 +250,38 @@ def test_what_is_remembered_is_bounded() -> None:
             place.now = NOW + number / 30  # so that there is time to learn each
             draft = replace(invocation(), path=f"/endpoints/{'h' * (number % 70 + 1)}{number}/invocations")
             assert statuses(await place.send(message(draft))) == [200]
-        kept = place.door.repeat.__self__._memory  # type: ignore[union-attr] # the gate's
+        kept = place.door.repeats._memory  # type: ignore[union-attr] # the gate's
         assert sum(len(alike) for alike in kept._by_size.values()) <= memory.MOST
         assert max(len(alike) for alike in kept._by_size.values()) <= memory.ALIKE
 
     uvloop.run(run())
+
+
+def test_boto3_is_compared_from_its_third_request_on() -> None:
+    service = Asked()
+
+    async def run() -> list[bytes]:
+        names = frozenset({"sagemaker"})
+        answering = Service("runtime", names, "rest-json", dispatch.is_runtime, service, service.again)
+        gate = Gate(Keys(), [answering], time.time, "us-east-1")
+        door = FrontDoor(gate, repeats=gate)
+        port = await door.start("127.0.0.1", 0)
+        client = botocore.session.Session().create_client(
+            "sagemaker-runtime",
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            aws_access_key_id=KEY.access_key_id,
+            aws_secret_access_key=KEY.secret,
+        )
+
+        def ask(body: bytes) -> bytes:
+            answer = client.invoke_endpoint(EndpointName="hotels", ContentType="text/csv", Body=body)
+            said: bytes = answer["Body"].read()
+            return said
+
+        answers = [await asyncio.to_thread(ask, body) for body in ROWS]
+        await door.drain(1.0)
+        return answers
+
+    assert uvloop.run(run()) == list(ROWS)
+    assert service.repeated == len(ROWS) - 2

@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self.refusal = refuse("The request is malformed.")  # of what could not be read, once broken
         self.progress_at = self.head_since = door.clock()
         self.like: Remembered | None = None  # what the last request that was not read was like
+        self._begun = b""  # the beginning of a request that waits for its rest
         self._alone = b""  # a read that began a request, until its head is complete
         self._trickle = 0
         self._target = b""
@@ -107,8 +108,12 @@ class Connection(asyncio.Protocol):
         """Answer a request that came alone and is like an earlier one; feed the parser with anything else."""
         if self.broken:
             return
+        begun, self._begun = self._begun, b""
+        if begun:
+            data = begun + data
+            self.in_head = False
         if len(data) <= self.limits.repeated and self._is_idle():
-            if self._repeat(data):
+            if self._repeat(data) or (not begun and self._await_rest(data)):
                 return
             self._alone = data
         self._feed(data)
@@ -147,10 +152,10 @@ class Connection(asyncio.Protocol):
     def _repeat(self, data: bytes) -> bool:
         """Answer a request that is like an earlier one without reading it; False if it has to be read."""
         door = self.door
-        if door.repeat is None or door.draining:
+        if door.repeats is None or door.draining:
             return False
         request_id = door.new_id()
-        found = door.repeat(data, request_id, self.like, secure=self.secure)
+        found = door.repeats.repeat(data, request_id, self.like, secure=self.secure)
         if found is None:
             return False
         self.like, answer = found
@@ -164,8 +169,22 @@ class Connection(asyncio.Protocol):
         self._take((request, body, True), answer)
         return True
 
+    def _await_rest(self, data: bytes) -> bool:
+        """Keep a head that is like an earlier one until its body comes, as many clients send it: once."""
+        repeats = self.door.repeats
+        missing = 0 if repeats is None else repeats.missing(data, self.like, secure=self.secure)
+        if not missing or len(data) + missing > self.limits.repeated:
+            return False
+        self._begun = data
+        self.in_head = True
+        self.head_since = self.progress_at = self.door.clock()
+        return True
+
     def eof_received(self) -> bool:
         """Keep the socket open for the answer under way when the client has only finished sending."""
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            self._feed(begun)
         if self.arriving is not None:
             self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
         self.broken = self.ended = self.hung_up = True

@@ -139,12 +139,10 @@ class Gate:
         Returns:
             What it is like, and its answer; None if it has to be read: nothing was done then.
         """
-        values = before.template.read(data) if before is not None else None
-        if before is None or values is None:
-            found = self._memory.find(data)
-            if found is None or found[0].template.secure is not secure:
-                return None
-            before, values = found
+        like = self._memory.find(data, before, secure=secure)
+        if like is None:
+            return None
+        before, values = like
         template = before.template
         body, now = data[template.size :], self._clock()
         credential = self._keys.held(template.access_key_id)
@@ -162,6 +160,11 @@ class Gate:
             answer.request_id = request_id
             return before, answer
         return before, self._wait(self._visit(before, body, request_id), answer, len(body))
+
+    def missing(self, data: bytes, before: Remembered | None, *, secure: bool) -> int:
+        """Return how many bytes a request lacks whose head is like one that was verified; 0 if it is not."""
+        like = self._memory.find(data, before, secure=secure)
+        return 0 if like is None else like[0].template.missing(data, like[1])
 
     def _visit(self, like: Remembered, body: bytes, request_id: str) -> _Visit:
         request = like.template.request(WholeBody(body), len(body), request_id)

@@ -46,13 +46,17 @@ class Memory:
         self._count = 0
         self._second = self._learnt = 0
 
-    def find(self, data: bytes) -> tuple[Remembered, Values] | None:
-        """Return what fits a request that came whole, and what stands in its blanks."""
+    def find(
+        self, data: bytes, before: Remembered | None, *, secure: bool
+    ) -> tuple[Remembered, Values] | None:
+        """Return what fits a request, and what stands in its blanks; `before` did on the same connection."""
+        if before is not None and (values := before.template.read(data)) is not None:
+            return before, values
         if not self._by_size:
             return None
         for remembered in self._by_size.get(data.find(_END) + len(_END), ()):
             values = remembered.template.read(data)
-            if values is not None:
+            if values is not None and remembered.template.secure is secure:
                 return remembered, values
         return None
 

@@ -30,12 +30,16 @@ may already be on its way, and is answered."""
 
 
 class Repeats(Protocol):
-    """See `Gate.repeat`."""
+    """Who answers requests that are like earlier ones; see `Gate`."""
 
-    def __call__(
+    def repeat(
         self, data: bytes, request_id: str, before: Remembered | None, *, secure: bool
     ) -> Repeat | None:
         """Return what a request is like and its answer; None if it has to be read."""
+        ...
+
+    def missing(self, data: bytes, before: Remembered | None, *, secure: bool) -> int:
+        """Return how many bytes a request lacks whose head is like an earlier one's; 0 if it is not."""
         ...
 
 
@@ -44,7 +48,7 @@ class FrontDoor:
 
     Args:
         app: answers every request.
-        repeat: answers a request that is like an earlier one, before it is read; see `Gate.repeat`.
+        repeats: answers requests that are like earlier ones, before they are read.
         limits: bounds on what clients may hold.
         clock: seconds, monotonic.
     """
@@ -54,10 +58,10 @@ class FrontDoor:
         app: App,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
-        repeat: Repeats | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
         self.app = app
-        self.repeat = repeat
+        self.repeats = repeats
         self.limits = limits or Limits()
         self.clock = clock
         self.loop = asyncio.get_running_loop()

@@ -106,6 +106,11 @@ class Template:
         pieces = self._unpack(data)
         return pieces[1::2] if pieces[::2] == self._literals else None
 
+    def missing(self, data: bytes, values: Values) -> int:
+        """Return how many bytes of the body are not in `data`; 0 if more are there than were declared."""
+        length = values[self._length]
+        return max(0, self.size + int(length) - len(data)) if length.isdigit() else 0
+
     def settle(self, values: Values, body: bytes, credential: Credential, now: float) -> Principal | None:
         """Return who signed; None if the request has to be read the long way.
 
@@ -184,7 +189,7 @@ def template_of(data: bytes, request: Request, claim: Claim, skew: int) -> Templ
         skew: seconds that a client's clock may be off.
     """
     proof, authorization = claim.proof, request.headers.joined.get(_SIGNATURE, b"")
-    if not isinstance(proof, Version4) or claim.payload is not None:
+    if not isinstance(proof, Version4) or claim.payload is not None or b"expect" in request.headers.joined:
         return None
     if len(authorization) < _HEX or parse_authorization(authorization)[1] != authorization[-_HEX:]:
         return None
