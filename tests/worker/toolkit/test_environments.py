@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,61 @@ def test_a_runtime_is_not_built_without_its_index(tmp_path: Path) -> None:
         environments.provide(NAME)
     assert said[0].startswith(f"Building the runtime {NAME} with Python ")
     assert environments.built() == []
+
+
+MODULES = {"scikit-learn": "sklearn", "xgboost-cpu": "xgboost"}
+BUILDING = """
+import json, sys
+from pathlib import Path
+from sagestead.worker.toolkit.environments import Environments
+root, variables, name = sys.argv[1:]
+Environments(Path(root), json.loads(variables), lambda line: print(line, flush=True)).provide(name)
+"""
+
+
+def lay_wheel(folder: Path, package: str, version: str, files: int) -> None:
+    """Make a wheel with so many modules, of the name that the package has for Python."""
+    name, module = package.replace("-", "_"), MODULES.get(package, package)
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{module}/__init__.py", "")
+        for number in range(files):
+            wheel.writestr(f"{module}/part_{number}.py", "")
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        wheel.writestr(
+            f"{about}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+
+
+def test_what_was_half_built_when_everything_was_killed_is_built_anew(tmp_path: Path) -> None:
+    root, index = tmp_path / "runtimes", tmp_path / "wheels"
+    index.mkdir()
+    for requirement in RUNTIMES[NAME].requirements_for(VERSION.rpartition(".")[0]):
+        package, _, version = requirement.partition(";")[0].strip().partition("==")
+        lay_wheel(index, package, version, files=2000 if package == "pandas" else 0)
+    variables = {
+        "PATH": os.defpath,
+        "HOME": str(tmp_path),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(index),
+    }
+    command = [sys.executable, "-c", BUILDING, str(root), json.dumps(variables), NAME]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
+        assert builder.stdout is not None
+        assert any(line.startswith(b"Installing collected packages") for line in builder.stdout)
+        builder.kill()
+    (half,) = (path for path in root.iterdir() if path.is_dir())
+    (half / "left").touch()
+    said: list[str] = []
+    environments = Environments(root, variables, said.append)
+    assert (half / "bin" / "python").exists()
+    assert environments.built() == []
+    made = environments.provide(NAME)
+    assert made.path == str(half)
+    assert said[0].startswith(f"Building the runtime {NAME}")
+    assert not (half / "left").exists()
+    assert (made.site / "pandas" / "part_1999.py").exists()
+    assert environments.find(RUNTIMES[NAME]) == made
