@@ -38,6 +38,7 @@ from sagestead.worker.connection import READ_SIZE, Connection
 from sagestead.worker.contract import Answer, BatchModel, Invocation, Model
 from sagestead.worker.growth import Growth
 from sagestead.worker.progress import Progress
+from sagestead.worker.surroundings import give_back_memory
 
 BATCH_BYTES = 1 << 20
 LOOK_SECONDS = 0.002
@@ -96,6 +97,7 @@ class InstanceServer:
 
     def serve(self) -> None:
         """Answer requests until `stop`; then answer what has arrived and say goodbye."""
+        give_back_memory()
         growth = Growth(self._allowed)
         while not self._stopping:
             self._step()

@@ -52,6 +52,9 @@ PRELOADED = {
 }
 """By kind of zygote. A fork costs what is loaded: one that only prepares models forks five times as fast."""
 
+REHEARSED = {WORKING: "sagestead.algorithms.xgboost.rehearsal:rehearse"}
+"""By kind of zygote: what goes through the life of an instance, so that instances have that behind them."""
+
 _MESSAGE_LIMIT = 16 * 1024
 
 
@@ -184,12 +187,24 @@ def preload(kind: str) -> None:
         compiling.load()
 
 
+def rehearse(kind: str) -> None:
+    """Do what instances will do; where that fails, for want of room on a disk, each does it first itself."""
+    if kind in REHEARSED and compiling.kernels() is not None:
+        module, _, function = REHEARSED[kind].partition(":")
+        try:
+            getattr(importlib.import_module(module), function)()
+        except Exception:  # noqa: BLE001 - as in `preload`
+            traceback.print_exc()
+
+
 def main() -> None:
     """Run as a process. Arguments: the descriptor of the engine's socket, the kind of zygote."""
     engine = socket.socket(fileno=int(sys.argv[1]))
     lifeline = os.environ.get(surroundings.LIFELINE)
     preload(sys.argv[2])
+    rehearse(sys.argv[2])
     gc.collect()
+    surroundings.give_back_memory()
     gc.freeze()
     Zygote(engine, int(lifeline) if lifeline else None).run()
 
