@@ -7,7 +7,7 @@ asked of them (but percentiles) is lost.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NO_UNIT = "None"
@@ -66,17 +66,32 @@ def by_period(points: Iterable[Point], start: int, period: int) -> dict[int, lis
     return dict(sorted(found.items()))
 
 
-def percentile(statistics: Iterable[Statistic], percent: float) -> float | None:
-    """Return a percentile by linear interpolation; None when not every point is of one value.
+def percentile(statistics: Sequence[Statistic], percent: float) -> float | None:
+    """Return a percentile by linear interpolation; None when the measurements are not known one by one.
 
-    `statistics` holds at least one.
+    They are where a point is of up to three of them, or of equal ones. The least and the greatest (0 and 100)
+    are always known. `statistics` holds at least one.
     """
+    if percent in (0, 100):
+        return min(one.least for one in statistics) if percent == 0 else max(one.most for one in statistics)
     values: list[float] = []
     for one in statistics:
-        if one.least != one.most:
+        known = _measurements(one)
+        if known is None:
             return None
-        values += [one.least] * max(1, round(one.samples))
+        values += known
     values.sort()
     place = (len(values) - 1) * percent / 100
     below, above = values[math.floor(place)], values[math.ceil(place)]
     return below + (above - below) * (place - math.floor(place))
+
+
+def _measurements(one: Statistic) -> list[float] | None:
+    """Return what a statistic was made of; None when that cannot be told."""
+    if one.least == one.most:
+        return [one.least] * max(1, round(one.samples))
+    if one.samples == 2:  # noqa: PLR2004 - the least and the greatest
+        return [one.least, one.most]
+    if one.samples == 3:  # noqa: PLR2004 - what the sum has beside these
+        return [one.least, min(max(one.total - one.least - one.most, one.least), one.most), one.most]
+    return None

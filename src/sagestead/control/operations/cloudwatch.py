@@ -230,7 +230,10 @@ def _value(word: str, statistics: list[Statistic]) -> float:
         return _STATISTICS[word](reduce(add, statistics))
     found = percentile(statistics, float(word[1:]))
     if found is None:
-        raise _unsupported(f"{word} is not carried out for what is counted in sums; ask for a statistic.")
+        raise _unsupported(
+            f"{word} cannot be told of so many measurements, of which only number, sum, least and greatest "
+            "are kept; ask for p0, p100 or a statistic."
+        )
     return found
 
 
