@@ -63,8 +63,8 @@ class Observed:
         collected: what collecting left.
         synced_at: when its checkpoints were stored last.
         busy: True while an errand (staging, collecting, synchronising) is under way.
-        failures: text of /opt/ml/output/failure of runs that ended, by run id.
-        lines: last log lines of runs that ended, by run id.
+        failures: text of /opt/ml/output/failure of runs that failed or were lost, by run id.
+        lines: last log lines of those, by run id.
         has_place: whether it is this job's turn to start.
         threads: how many threads each of its hosts may use now.
         programs: the programs there are.

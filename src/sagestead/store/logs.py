@@ -39,7 +39,7 @@ def _grow() -> ReturningUpdate[Any]:
 # Executed with every few lines of everything that runs: statements are made once.
 _GROW = _grow()
 _MAKE = insert(log_streams).on_conflict_do_nothing()
-_ADD = sa.insert(log_events)
+_ADD = "INSERT INTO log_events (stream_id, sequence, timestamp, message) VALUES (?, ?, ?, ?)"
 _FORGET = sa.delete(log_events).where(
     log_events.c.stream_id == sa.bindparam("of"), log_events.c.sequence < sa.bindparam("old")
 )
@@ -64,11 +64,8 @@ class SqlLogs:
                 return
             row = row or connection.execute(_GROW, growth).one()
             first = row.events - len(messages)
-            events = [
-                {"stream_id": row.id, "sequence": first + index, "timestamp": at, "message": message}
-                for index, message in enumerate(messages)
-            ]
-            connection.execute(_ADD, events)
+            events = [(row.id, sequence, at, message) for sequence, message in enumerate(messages, first)]
+            connection.exec_driver_sql(_ADD, events)
             if row.events > self._kept:
                 connection.execute(_FORGET, {"of": row.id, "old": row.events - self._kept})
 

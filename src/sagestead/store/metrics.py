@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.dml import ReturningInsert
 
 from sagestead.domain.measurements import Point, Series, Statistic
@@ -29,14 +29,13 @@ def _grow() -> ReturningInsert[Any]:
     return grown.returning(metric_series.c.id)
 
 
-def _add() -> Insert:
-    new = insert(metric_points)
-    again = {name: new.excluded[name] for name in ("samples", "total", "least", "most")}
-    return new.on_conflict_do_update(index_elements=["series_id", "writer", "sequence"], set_=again)
-
-
 # Executed with every few lines of every job: statements are made once.
-_GROW, _ADD = _grow(), _add()
+_GROW = _grow()
+_ADD = (
+    "INSERT INTO metric_points (series_id, writer, sequence, timestamp, samples, total, least, most) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, writer, sequence) DO UPDATE SET "
+    "samples = excluded.samples, total = excluded.total, least = excluded.least, most = excluded.most"
+)
 _FORGET = sa.delete(metric_points).where(
     _POINT.series_id == sa.bindparam("of"),
     _POINT.writer == sa.bindparam("by"),
@@ -113,8 +112,7 @@ class SqlMetrics:
     def _put(self, connection: sa.Connection, writer: str, series: Series, points: Sequence[Point]) -> None:
         newest = max(point.timestamp for point in points)
         series_id = connection.execute(_GROW, {**_place(series), "last_point": newest}).scalar_one()
-        mine = {"series_id": series_id, "writer": writer}
-        connection.execute(_ADD, [mine | _columns(point) for point in points])
+        connection.exec_driver_sql(_ADD, [(series_id, writer, *_columns(point)) for point in points])
         if (old := points[-1].sequence - self._kept) > 0:
             connection.execute(_FORGET, {"of": series_id, "by": writer, "old": old})
 
@@ -137,16 +135,9 @@ def _of(series: Series) -> sa.Select[Any]:
     )
 
 
-def _columns(point: Point) -> dict[str, float]:
+def _columns(point: Point) -> tuple[int, int, float, float, float, float]:
     found = point.statistic
-    return {
-        "sequence": point.sequence,
-        "timestamp": point.timestamp,
-        "samples": found.samples,
-        "total": found.total,
-        "least": found.least,
-        "most": found.most,
-    }
+    return point.sequence, point.timestamp, found.samples, found.total, found.least, found.most
 
 
 def _series(row: sa.Row[Any]) -> Series:
