@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sagestead.domain.errors import InUse, Invalid, Refusal
 from sagestead.wire.errors import Protocol, render
-from sagestead.wire.http import Headers, Request, Response
+from sagestead.wire.http import Response
 
 SERVICES: dict[Protocol, tuple[str, str]] = {
     "json": ("sagemaker", "DescribeModel"),
@@ -25,21 +25,6 @@ SERVICES: dict[Protocol, tuple[str, str]] = {
 REFUSAL = Refusal(
     "Value 'é <&>' at 'x' is wrong.", code="SomeException", status=409, details={"Bucket": "a&b", "Part": "3"}
 )
-
-
-class NoBody:
-    async def read(self, limit: int) -> bytes:
-        raise AssertionError(limit)
-
-    def whole(self) -> None:
-        raise AssertionError
-
-    def chunks(self) -> Any:
-        raise AssertionError
-
-
-def request(method: str = "POST") -> Request:
-    return Request(method, b"/", b"", Headers(), NoBody(), 0, secure=False, request_id="id-1")
 
 
 def parsed(response: Response, protocol: Protocol) -> dict[str, Any]:
@@ -60,7 +45,7 @@ def parsed(response: Response, protocol: Protocol) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protocol", SERVICES)
 def test_botocore_reads_code_sentence_and_request_id(protocol: Protocol) -> None:
-    response = render(REFUSAL, protocol, request())
+    response = render(REFUSAL, protocol, "POST", "id-1")
     result = parsed(response, protocol)
     assert result["Error"]["Code"] == "SomeException"
     assert result["Error"]["Message"] == REFUSAL.sentence
@@ -69,36 +54,36 @@ def test_botocore_reads_code_sentence_and_request_id(protocol: Protocol) -> None
 
 
 def test_s3_details_are_elements() -> None:
-    result = parsed(render(REFUSAL, "rest-xml", request("PUT")), "rest-xml")
+    result = parsed(render(REFUSAL, "rest-xml", "PUT", "id-1"), "rest-xml")
     assert (result["Error"]["Bucket"], result["Error"]["Part"]) == ("a&b", "3")
     assert result["ResponseMetadata"]["HostId"]
 
 
 def test_json_modelled_errors_carry_message_with_a_capital() -> None:
-    body = render(InUse("taken"), "json", request()).body
+    body = render(InUse("taken"), "json", "POST", "id-1").body
     assert json.loads(body) == {"__type": "ResourceInUse", "Message": "taken"}  # type: ignore[arg-type] # bytes here
-    body = render(Invalid("wrong"), "json", request()).body
+    body = render(Invalid("wrong"), "json", "POST", "id-1").body
     assert json.loads(body) == {"__type": "ValidationException", "message": "wrong"}  # type: ignore[arg-type] # the same
 
 
 def test_rest_json_details_may_bring_their_own_message() -> None:
     refusal = Refusal("said", code="ModelError", status=424, details={"Message": "m", "OriginalMessage": "o"})
-    response = render(refusal, "rest-json", request())
+    response = render(refusal, "rest-json", "POST", "id-1")
     assert json.loads(response.body) == {"Message": "m", "OriginalMessage": "o"}  # type: ignore[arg-type] # bytes here
     assert ("x-amzn-ErrorType", "ModelError") in response.headers
 
 
 def test_query_says_whose_fault_it_is() -> None:
-    body = render(REFUSAL, "query", request()).body
+    body = render(REFUSAL, "query", "POST", "id-1").body
     assert b"<Type>Sender</Type>" in body  # type: ignore[operator] # bytes here
-    body = render(Refusal("x", status=500), "query", request()).body
+    body = render(Refusal("x", status=500), "query", "POST", "id-1").body
     assert b"<Type>Receiver</Type>" in body  # type: ignore[operator] # the same
 
 
 @pytest.mark.parametrize("protocol", SERVICES)
 def test_head_and_not_modified_have_no_body(protocol: Protocol) -> None:
-    assert render(REFUSAL, protocol, request("HEAD")).body == b""
-    response = render(Refusal("same", status=304, headers={"ETag": '"x"'}), protocol, request("GET"))
+    assert render(REFUSAL, protocol, "HEAD", "id-1").body == b""
+    response = render(Refusal("same", status=304, headers={"ETag": '"x"'}), protocol, "GET", "id-1")
     assert response.body == b""
     assert ("ETag", '"x"') in response.headers
 
@@ -106,7 +91,7 @@ def test_head_and_not_modified_have_no_body(protocol: Protocol) -> None:
 @given(st.text())
 def test_any_text_is_well_formed(text: str) -> None:
     for protocol in SERVICES:
-        body = render(Refusal(text, details={"Key": text, "not a name": text}), protocol, request()).body
+        body = render(Refusal(text, details={"Key": text, "not a name": text}), protocol, "POST", "id-1").body
         assert isinstance(body, bytes)
         if body.startswith(b"{"):
             json.loads(body)

@@ -1,4 +1,4 @@
-"""The body of a request as it arrives.
+"""The body of a request as it arrives, and that of an answer as it leaves.
 
 Rule: never more than `Limits.buffered` bytes (and one read of the socket) wait in memory; a reader that stops
 stops the socket.
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from sagestead.domain.errors import Refusal
+from sagestead.wire.http import Stream
 
 
 class InboundBody:
@@ -32,6 +33,13 @@ class InboundBody:
         self.waiting = 0
         self.started = False
         self.complete = False
+
+    @classmethod
+    def empty(cls) -> InboundBody:
+        """Return a body of no bytes that is here."""
+        body = cls(nothing, nothing)
+        body.finish()
+        return body
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the parser."""
@@ -102,3 +110,24 @@ class InboundBody:
                     status=413,
                 )
         return bytes(whole)
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+async def framed(stream: Stream) -> AsyncIterator[bytes]:
+    """Yield an answer's body as it is sent: in chunks, when its length is not known.
+
+    Raises:
+        RuntimeError: it has not the length that was declared.
+    """
+    chunked, sent = stream.length is None, 0
+    async for part in stream.chunks:
+        if part:
+            sent += len(part)
+            yield b"%x\r\n%b\r\n" % (len(part), part) if chunked else part
+    if chunked:
+        yield b"0\r\n\r\n"
+    elif sent != stream.length:
+        raise RuntimeError(f"the answer has {sent} bytes instead of {stream.length}")

@@ -1,37 +1,28 @@
-"""One connection: bytes to requests, answers to bytes.
+"""One connection: requests to answers, answers to bytes.
 
 Rule: requests of a connection are answered one after another, in order; nothing that a client does makes the
-loop wait or memory grow without bound. Identity never carries over: every request is handed to the app whole.
-A request is handed over once all that came with it is taken in. Its answer is written at once when the app
-has it at once; a future's by a callback; only what needs more waiting, for a body or a stream, takes a task.
+loop wait or memory grow without bound. An answer is written at once when the app has it at once; a future's
+by a callback; only what needs more waiting, for a body or a stream, takes a task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import httptools
-
 from sagestead.domain.errors import Refusal
-from sagestead.frontdoor.body import InboundBody
+from sagestead.frontdoor.body import InboundBody, framed
 from sagestead.frontdoor.head import (
     answer_head,
-    body_length,
-    check_fields,
-    check_host,
-    check_target,
     has_body,
     kept_answer,
-    refuse,
-    too_long,
-    too_many,
+    malformed,
 )
-from sagestead.wire.http import Headers, Request, Response, Stream
+from sagestead.frontdoor.reading import Exchange, Reading
+from sagestead.wire.http import Request, Response, Stream
 from sagestead.wire.pending import Pending
 
 if TYPE_CHECKING:
@@ -40,44 +31,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 INCOMPLETE = "The connection ended before the whole body arrived."
 
-Exchange = tuple[Request, InboundBody, bool]
-"""A request to be answered, its body, and whether its client wants the connection kept."""
 
-
-class Connection(asyncio.Protocol):
-    """An accepted socket. Callbacks named `on_…` are httptools'."""
+class Connection(Reading):
+    """An accepted socket: its requests are read by `Reading` and answered here."""
 
     def __init__(self, door: FrontDoor) -> None:
-        self.door = door
-        self.limits = door.limits
-        self.secure = False
-        self.parser = httptools.HttpRequestParser(self)
-        self.transport: asyncio.Transport | None = None
-        self.queue: deque[Exchange] = deque()
+        super().__init__(door)
         self.answering: asyncio.Future[Any] | None = None  # what the answer under way waits for
         self.resting: asyncio.Handle | None = None  # the queue is gone on with when others had their turn
-        self.arriving: InboundBody | None = None
         self.writable: asyncio.Future[None] | None = None
-        self.reading = True
-        self.in_head = False
-        self.broken = False  # nothing more is read
-        self.ended = False  # the connection is closed once the waiting requests are answered
         self.hung_up = False  # the client has finished sending
         self.parting: asyncio.TimerHandle | None = None
-        self.refusal = refuse("The request is malformed.")  # of what could not be read, once broken
-        self.progress_at = self.head_since = door.clock()
         self.like: Remembered | None = None  # what the last request that was not read was like
         self._begun = b""  # the beginning of a request that waits for its rest
-        self._alone = b""  # a read that began a request, until its head is complete
-        self._trickle = 0
-        self._target = b""
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._framing = 0  # bytes of a head, or of the framing of a body, whose end did not come yet
-        self._read = 0  # bytes of this read
-        self._around = 0  # bytes of all reads that hold a piece of this head
 
     # -- the socket
 
@@ -126,29 +94,6 @@ class Connection(asyncio.Protocol):
             return False
         return self.answering is None and self.writable is None and self.resting is None
 
-    def _feed(self, data: bytes) -> None:
-        """Feed the parser; a request that it refuses is answered and the connection closed."""
-        size = self._read = len(data)
-        self._trickle += size
-        self._framing += size
-        self._around += size
-        if self.arriving is None or self._trickle >= self.limits.trickle:
-            self._trickle = 0
-            self.progress_at = self.door.clock()
-        try:
-            self.parser.feed_data(data)
-            if self._framing > self.limits.head:
-                self._break(too_long(self.limits))
-            elif len(self._fields) > self.limits.fields:
-                self._break(too_many(self.limits))
-        except httptools.HttpParserUpgrade:
-            self.broken = self.ended = True  # the request is answered as it stands, and the connection closed
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            self._break(cause if isinstance(cause, Refusal) else self.refusal)
-        except httptools.HttpParserError:
-            self._break(refuse("The request is not well-formed HTTP/1.1."))
-
     def _repeat(self, data: bytes) -> bool:
         """Answer a request that is like an earlier one without reading it; False if it has to be read."""
         door = self.door
@@ -159,15 +104,40 @@ class Connection(asyncio.Protocol):
         if found is None:
             return False
         self.like, answer = found
-        if isinstance(answer, Response) and isinstance(answer.body, bytes) and self.transport is not None:
-            self.transport.write(kept_answer(answer, answer.body, door.beginnings))
-            self.progress_at = door.clock()
-            return True
-        body = InboundBody(_nothing, _nothing)
-        body.finish()
-        request = self.like.template.request(body, 0, request_id)
-        self._take((request, body, True), answer)
+        if isinstance(answer, Pending):
+            self.answering = answer.source
+            answer.source.add_done_callback(partial(self._settle_repeated, self.like, request_id, answer))
+        else:
+            self._reply_repeated(self.like, request_id, answer)
         return True
+
+    def _settle_repeated(
+        self, like: Remembered, request_id: str, pending: Pending, source: asyncio.Future[Any]
+    ) -> None:
+        """Go on with the answer that a future brings to a request that was not read."""
+        if self.transport is None:
+            self._settle(_unread(like, request_id), pending, source)
+            return
+        self.answering = None
+        try:
+            answer = pending.finish(source)
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 - as in `_next`
+            self._cut_off(request_id, error)
+        else:
+            self._reply_repeated(like, request_id, answer)
+        if self.queue:
+            self._next()
+
+    def _reply_repeated(
+        self, like: Remembered, request_id: str, answer: Response | Awaitable[Response]
+    ) -> None:
+        """Write the answer to a request that was not read, if it is here."""
+        if isinstance(answer, Response) and isinstance(answer.body, bytes) and self._keeps(keep=True):
+            if self.transport is not None:
+                self.transport.write(kept_answer(answer, answer.body, self.door.beginnings))
+                self.progress_at = self.door.clock()
+        else:
+            self._take(_unread(like, request_id), answer)
 
     def _await_rest(self, data: bytes) -> bool:
         """Keep a head that is like an earlier one until its body comes, as many clients send it: once."""
@@ -185,6 +155,7 @@ class Connection(asyncio.Protocol):
         if self._begun:
             begun, self._begun = self._begun, b""
             self._feed(begun)
+            self._next()
         if self.arriving is not None:
             self.arriving.fail(Refusal(INCOMPLETE, code="IncompleteBody"))
         self.broken = self.ended = self.hung_up = True
@@ -202,101 +173,6 @@ class Connection(asyncio.Protocol):
         self.progress_at = self.door.clock()
         self._next()
 
-    # -- the parser
-
-    def on_message_begin(self) -> None:
-        """Start a request."""
-        self.in_head = True
-        self._target, self._framing, self._around = b"", 0, self._read
-        self.head_since = self.door.clock()
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the target."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field, or a trailer field (which is checked and dropped)."""
-        self._fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Check the head and hand the request over; its body follows."""
-        self.in_head = False
-        fields, self._fields = self._fields, []
-        limits, target = self.limits, self._target
-        if self._around > limits.head or len(fields) > limits.fields:
-            check_fields(fields, limits, len(target))
-        self._framing = 0
-        if self.parser.get_http_version() not in {"1.1", "1.0"}:
-            raise refuse("Only HTTP/1.1 is spoken here.")
-        headers = Headers(fields)
-        check_target(target, limits)
-        check_host(headers)
-        method = self.parser.get_method().decode("latin-1")
-        length = body_length(headers, method)
-        expects = headers.joined.get(b"expect", b"").lower() == b"100-continue"
-        body = InboundBody(self._flow, self._continue if expects else _nothing)
-        path, _, query = target.partition(b"?")
-        keep = self.parser.should_keep_alive()
-        alone, self._alone = self._alone if keep else b"", b""
-        request = Request(method, path, query, headers, body, length, self.secure, self.door.new_id(), alone)
-        waiting = len(self.queue)
-        if waiting >= limits.pipelined:
-            raise refuse("Too many requests are waiting on this connection.", 429)
-        self.arriving = body
-        self._trickle = 0
-        self.queue.append((request, body, keep))
-        if waiting + 1 >= limits.pipelined // 2:
-            self._flow()
-
-    def on_body(self, data: bytes) -> None:
-        """Take body bytes."""
-        body = self.arriving
-        if body is not None:
-            self._framing = 0
-            body.feed(data)
-            if body.waiting >= self.limits.buffered:
-                self._flow()
-
-    def on_message_complete(self) -> None:
-        """End the body."""
-        self._framing = 0
-        if self._fields:
-            trailers, self._fields = self._fields, []
-            check_fields(trailers, self.limits, 0)
-        if self.arriving is not None:
-            self.arriving.finish()
-            self.arriving = None
-
-    # -- flow
-
-    def _flow(self) -> None:
-        """Read from the socket while the waiting bytes and requests are few."""
-        if self.transport is None:
-            return
-        waiting = self.arriving.waiting if self.arriving is not None else 0
-        wanted = waiting < self.limits.buffered and len(self.queue) < self.limits.pipelined // 2
-        if wanted and not self.reading:
-            self.transport.resume_reading()
-        elif not wanted and self.reading:
-            self.transport.pause_reading()
-        self.reading = wanted
-
-    def _continue(self) -> None:
-        if self.transport is not None and self.arriving is not None and not self.arriving.waiting:
-            self.transport.write(CONTINUE)
-
-    def _break(self, refusal: Refusal) -> None:
-        """Answer a malformed request (after those before it) and read no more."""
-        self.broken = True
-        if self.arriving is not None:
-            self.arriving.fail(refusal)  # its request is the last one; nothing else is answered
-            return
-        body = InboundBody(_nothing, _nothing)
-        body.finish()
-        bad = Request("GET", b"", b"", Headers(), body, 0, self.secure, self.door.new_id())
-        self.queue.append((bad, body, False))
-        self.refusal = refusal
-
     # -- answers
 
     def _next(self) -> None:
@@ -311,7 +187,7 @@ class Connection(asyncio.Protocol):
             try:
                 self._take(exchange, self._ask(exchange[0]))
             except Exception as error:  # noqa: BLE001 - of any defect the client sees a connection that ends
-                self._cut_off(exchange[0], error)
+                self._cut_off(exchange[0].request_id, error)
         if not self.reading:
             self._flow()
 
@@ -353,7 +229,7 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._take(exchange, malformed(refusal))
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 - as in `_next`
-            self._cut_off(exchange[0], error)
+            self._cut_off(exchange[0].request_id, error)
         self._next()
 
     def _reply(self, request: Request, response: Response, content: bytes, *, keep: bool) -> None:
@@ -373,10 +249,10 @@ class Connection(asyncio.Protocol):
     def _head(self, request: Request, response: Response, *, keep: bool) -> bytes:
         return answer_head(response, self.door.beginnings, method=request.method, keep=keep)
 
-    def _cut_off(self, request: Request, error: BaseException) -> None:
+    def _cut_off(self, request_id: str, error: BaseException) -> None:
         """End the connection in the middle of an answer, so that the client does not take it for whole."""
         if self.transport is not None:
-            log.error("request %s: the answer was cut off", request.request_id, exc_info=error)
+            log.error("request %s: the answer was cut off", request_id, exc_info=error)
             self.transport.abort()
 
     async def _serve(self, exchange: Exchange, answer: Response | Awaitable[Response]) -> None:
@@ -391,7 +267,7 @@ class Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `_next`
-            self._cut_off(request, error)
+            self._cut_off(request.request_id, error)
         finally:
             self.answering = None
             self.progress_at = self.door.clock()
@@ -456,21 +332,11 @@ class Connection(asyncio.Protocol):
             await self._drained()
 
     async def _write_stream(self, stream: Stream) -> None:
-        chunked = stream.length is None
-        sent = 0
-        async for part in stream.chunks:
+        async for piece in framed(stream):
             if self.transport is None:
                 return
-            if part:
-                sent += len(part)
-                self.transport.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-                await self._drained()
-        if self.transport is None:
-            return
-        if chunked:
-            self.transport.write(b"0\r\n\r\n")
-        elif sent != stream.length:
-            raise RuntimeError(f"the answer has {sent} bytes instead of {stream.length}")
+            self.transport.write(piece)
+            await self._drained()
 
     async def _drained(self) -> None:
         if self.writable is not None:
@@ -500,11 +366,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
 
-def malformed(refusal: Refusal) -> Response:
-    """Return the answer to what could not be read as a request: no service, hence no service's error form."""
-    body = f"{refusal.sentence}\n".encode()
-    return Response(refusal.status, [("Content-Type", "text/plain; charset=utf-8")], body)
-
-
-def _nothing() -> None:
-    return
+def _unread(like: Remembered, request_id: str) -> Exchange:
+    """Return what stands for a request that was not read."""
+    body = InboundBody.empty()
+    return like.template.request(body, 0, request_id), body, True

@@ -10,22 +10,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from sagestead.domain.errors import NotImplementedHere, Refusal
 from sagestead.domain.identity import Credential
 from sagestead.frontdoor.dispatch import is_form, likely_protocol
 from sagestead.frontdoor.keyring import Keyring
 from sagestead.frontdoor.memory import Memory, Remembered
+from sagestead.frontdoor.visit import Room, Visit, no_room
 from sagestead.ports import Clock, Credentials
-from sagestead.wire.errors import Protocol, named, render
+from sagestead.wire.errors import Protocol, named
 from sagestead.wire.http import Again, Call, Handler, Request, Response
-from sagestead.wire.pending import Answered, Pending
 from sagestead.wire.sigv4 import (
     Breach,
     Claim,
@@ -116,14 +113,13 @@ class Gate:
             call = None if rules.s3 else self._admit_at_once(request, service, rules)
             answer = None if call is None else service.handler(call)
         except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
-            return _Visit(request, service.name, rules.protocol).refused(error)
+            return self._visit(request.method, request.request_id, service, rules).refused(error)
         if isinstance(answer, Response):
             return named(answer, rules.protocol, request.request_id)
-        visit = _Visit(request, service.name, rules.protocol)
+        visit = self._visit(request.method, request.request_id, service, rules)
         if call is None or answer is None:
-            share = Share(self._room)
-            return visit.wait(self._pass(request, service, rules, share), share)
-        return self._wait(visit, answer, call.length or 0)
+            return visit.awaited(self._pass(request, service, rules, visit))
+        return visit.wait(answer, call.length or 0)
 
     def repeat(
         self, data: bytes, request_id: str, before: Remembered | None, *, secure: bool
@@ -155,38 +151,28 @@ class Gate:
         try:
             answer = before.again(principal, body)
         except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
-            return before, self._visit(before, body, request_id).refused(error)
+            return before, before.visit(request_id, self._room).refused(error)
         if isinstance(answer, Response):
             answer.request_id = request_id
             return before, answer
-        return before, self._wait(self._visit(before, body, request_id), answer, len(body))
+        return before, before.visit(request_id, self._room).wait(answer, len(body))
 
     def missing(self, data: bytes, before: Remembered | None, *, secure: bool) -> int:
         """Return how many bytes a request lacks whose head is like one that was verified; 0 if it is not."""
         like = self._memory.find(data, before, secure=secure)
         return 0 if like is None else like[0].template.missing(data, like[1])
 
-    def _visit(self, like: Remembered, body: bytes, request_id: str) -> _Visit:
-        request = like.template.request(WholeBody(body), len(body), request_id)
-        service, rules = self._choose(request)
-        return _Visit(request, service.name, rules.protocol)
-
-    def _wait(self, visit: _Visit, answer: Awaitable[Response], size: int) -> Awaitable[Response]:
-        share = Share(self._room)
-        share.take(size)
-        if isinstance(answer, Pending):
-            answer.finish = partial(visit.end, answer.finish, share)
-            return answer
-        return visit.wait(answer, share)
+    def _visit(self, method: str, request_id: str, service: Service, rules: Rules) -> Visit:
+        return Visit(method, request_id, service.name, rules.protocol, self._room)
 
     def _learn(self, request: Request, service: Service, rules: Rules, claim: Claim) -> None:
         """Remember a verified request of a service that can answer its like without reading it."""
         if service.again is None or not request.data or not self._memory.may_learn():
             return
-        template = template_of(request.data, request, claim, rules.skew)
+        template = template_of(request.data, request, claim, rules)
         if template is not None:
             with suppress(Refusal):  # the service says it to the client
-                self._memory.learn(template, service.again(request))
+                self._memory.learn(template, service.again(request), service.name)
 
     def _choose(self, request: Request) -> tuple[Service, Rules]:
         for entry in self._entries:
@@ -211,97 +197,26 @@ class Gate:
             if credential is None:
                 return None
             if len(data) > self._room.left:
-                raise _no_room()
+                raise no_room()
             call = _call(request, claim, credential, data, now)
         except Breach as breach:
             raise refuse(breach, rules.protocol) from None
         self._learn(request, service, rules, claim)
         return call
 
-    async def _pass(self, request: Request, service: Service, rules: Rules, share: Share) -> Response:
-        answer = service.handler(await self._admit(request, rules, share))
+    async def _pass(self, request: Request, service: Service, rules: Rules, visit: Visit) -> Response:
+        answer = service.handler(await self._admit(request, rules, visit))
         return answer if isinstance(answer, Response) else await answer
 
-    async def _admit(self, request: Request, rules: Rules, share: Share) -> Call:
+    async def _admit(self, request: Request, rules: Rules, visit: Visit) -> Call:
         now = self._clock()
         try:
             claim = read_claim(request, rules, now)
-            data = b"" if claim.payload is not None else await _read_whole(request, rules.protocol, share)
+            data = b"" if claim.payload is not None else await _read_whole(request, rules.protocol, visit)
             credential = await self._keys.find(claim.access_key_id)
             return _call(request, claim, credential, data, now)
         except Breach as breach:
             raise refuse(breach, rules.protocol) from None
-
-
-class _Visit:
-    """What is needed to answer a request, whenever its answer comes and whatever it is."""
-
-    __slots__ = ("_name", "_protocol", "_request")
-
-    def __init__(self, request: Request, name: str, protocol: Protocol) -> None:
-        self._request = request
-        self._name = name
-        self._protocol = protocol
-
-    def refused(self, error: Exception) -> Response:
-        """Return the answer that says no."""
-        if isinstance(error, Refusal):
-            return render(error, self._protocol, self._request)
-        _LOG.error("request %s failed in %s", self._request.request_id, self._name, exc_info=error)
-        return render(_defect(self._request), self._protocol, self._request)
-
-    async def wait(self, answer: Awaitable[Response], share: Share) -> Response:
-        """Return the awaited answer, and give back the share."""
-        try:
-            return named(await answer, self._protocol, self._request.request_id)
-        except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
-            return self.refused(error)
-        finally:
-            share.give_back()
-
-    def end(self, finish: Callable[[Future[Any]], Answered], share: Share, source: Future[Any]) -> Answered:
-        """Return the answer that a future has brought, or what more there is to wait for."""
-        more = False
-        try:
-            answer = finish(source)
-            more = not isinstance(answer, Response)
-            return (
-                named(answer, self._protocol, self._request.request_id)
-                if isinstance(answer, Response)
-                else self.wait(answer, share)
-            )
-        except Exception as error:  # noqa: BLE001 - a defect of any kind must be answered and logged
-            return self.refused(error)
-        finally:
-            if not more:
-                share.give_back()
-
-
-@dataclass(slots=True)
-class Room:
-    """Bytes that may still be taken for bodies."""
-
-    left: int
-
-
-@dataclass(slots=True)
-class Share:
-    """What one request has taken of the room, until it is answered."""
-
-    room: Room
-    taken: int = 0
-
-    def take(self, size: int) -> None:
-        """Take so many bytes; refuse the request when they are not there."""
-        if size > self.room.left:
-            raise _no_room()
-        self.room.left -= size
-        self.taken += size
-
-    def give_back(self) -> None:
-        """Return what was taken."""
-        self.room.left += self.taken
-        self.taken = 0
 
 
 def _call(request: Request, claim: Claim, credential: Credential | None, data: bytes, now: float) -> Call:
@@ -314,26 +229,18 @@ def _call(request: Request, claim: Claim, credential: Credential | None, data: b
     return Call(request, principal, body, length)
 
 
-async def _read_whole(request: Request, protocol: Protocol, share: Share) -> bytes:
+async def _read_whole(request: Request, protocol: Protocol, visit: Visit) -> bytes:
     """Return the body; what has arrived counts, not what was announced."""
     limit = _LIMITS[protocol]
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
     whole = bytearray()  # a list of one-byte parts would take forty times their size
     async for part in request.body.chunks():
-        share.take(len(part))
+        visit.take(len(part))
         whole += part
-        if share.taken > limit:
+        if visit.taken > limit:
             raise _too_large(limit)
     return bytes(whole)
-
-
-def _no_room() -> Refusal:
-    return Refusal(
-        "The server holds as many request bodies as it can; try again in a moment.",
-        code="ThrottlingException",
-        status=429,
-    )
 
 
 def _too_large(limit: int) -> Refusal:
@@ -355,11 +262,3 @@ async def _action(call: Call) -> str | None:
     """Return the operation that a form names."""
     found = _ACTION.search(await call.body.read(_LIMITS["query"])) if is_form(call.request) else None
     return found[1].decode() if found else None
-
-
-def _defect(request: Request) -> Refusal:
-    return Refusal(
-        f"The request failed inside the service; its log tells why under request id {request.request_id}.",
-        code="InternalFailure",
-        status=500,
-    )

@@ -31,6 +31,12 @@ def refuse(sentence: str, status: int = 400) -> Refusal:
     return Refusal(sentence, code="BadRequest", status=status)
 
 
+def malformed(refusal: Refusal) -> Response:
+    """Return the answer to what could not be read as a request: no service, hence no service's error form."""
+    body = f"{refusal.sentence}\n".encode()
+    return Response(refusal.status, [("Content-Type", "text/plain; charset=utf-8")], body)
+
+
 def check_target(target: bytes, limits: Limits) -> None:
     """Refuse a target that is not in origin form, or too long."""
     if len(target) > limits.target:

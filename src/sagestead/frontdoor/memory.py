@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sagestead.frontdoor.visit import Room, Visit
 from sagestead.wire.http import Again
 from sagestead.wire.sigv4 import Template, Values
 
@@ -25,12 +26,18 @@ class Remembered:
     Attributes:
         template: of the requests.
         again: answers another one.
+        service: its name, for people.
         used_at: seconds since the epoch at which one fitted.
     """
 
     template: Template
     again: Again
+    service: str
     used_at: float
+
+    def visit(self, request_id: str, room: Room) -> Visit:
+        """Return what is needed to answer a request later, or with a refusal."""
+        return Visit(self.template.method, request_id, self.service, self.template.protocol, room)
 
 
 class Memory:
@@ -67,11 +74,11 @@ class Memory:
             self._second, self._learnt = second, 0
         return self._learnt < LEARNT_A_SECOND
 
-    def learn(self, template: Template, again: Again) -> None:
+    def learn(self, template: Template, again: Again, service: str) -> None:
         """Remember a template; what fitted longest ago is forgotten for it."""
         self._learnt += 1
         alike = self._by_size.setdefault(template.size, [])
-        alike.insert(0, Remembered(template, again, self._clock()))
+        alike.insert(0, Remembered(template, again, service, self._clock()))
         self._count += 1
         if len(alike) > ALIKE:
             self._forget(min(alike, key=_used_at))

@@ -13,7 +13,7 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from sagestead.domain.errors import Refusal
-from sagestead.wire.http import Request, Response
+from sagestead.wire.http import Response
 
 Protocol = Literal["json", "rest-json", "query", "rest-xml"]
 
@@ -34,17 +34,17 @@ _SERVER_FAULT = 500
 Headers = list[tuple[str, str]]
 
 
-def render(refusal: Refusal, protocol: Protocol, request: Request) -> Response:
+def render(refusal: Refusal, protocol: Protocol, method: str, request_id: str) -> Response:
     """Return the answer that says no, in the form of `protocol`.
 
     An answer to HEAD, and one of status 304, has no body.
     """
-    headers, body = _FORMS[protocol](refusal, request.request_id)
+    headers, body = _FORMS[protocol](refusal, request_id)
     headers += refusal.headers.items()
-    if request.method == "HEAD" or refusal.status == _NOT_MODIFIED:
+    if method == "HEAD" or refusal.status == _NOT_MODIFIED:
         body = b""
         headers = [header for header in headers if header[0] != "Content-Type"]
-    return named(Response(refusal.status, headers, body), protocol, request.request_id)
+    return named(Response(refusal.status, headers, body), protocol, request_id)
 
 
 def named(response: Response, protocol: Protocol, request_id: str) -> Response:

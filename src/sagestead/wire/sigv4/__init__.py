@@ -3,7 +3,7 @@
     claim = read_claim(request, rules, now)                     # before the body is read
     principal = settle(claim, credential, payload_hash, now)    # the only maker of principals
     body, length = verified_body(request, claim, credential)    # S3: verified while it is read
-    template = template_of(data, request, claim, skew)          # for requests that are the same again
+    template = template_of(data, request, claim, rules)         # for requests that are the same again
 
 Modules, from the bottom: `faults` (what can be wrong), `canonical` (what is hashed), `moments` (time),
 `scope`, `keys`, `header`, `query`, `version2`, `version4` (the signatures), `payload`, `chunked`, `body`

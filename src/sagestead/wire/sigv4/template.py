@@ -19,7 +19,7 @@ from typing import Any
 from sagestead.domain.identity import Credential, Principal
 from sagestead.wire.http import Body, Headers, Request
 from sagestead.wire.sigv4 import moments
-from sagestead.wire.sigv4.claims import Claim
+from sagestead.wire.sigv4.claims import Claim, Rules
 from sagestead.wire.sigv4.faults import Breach
 from sagestead.wire.sigv4.header import parse_authorization
 from sagestead.wire.sigv4.keys import seal
@@ -50,6 +50,8 @@ class Template:
     Attributes:
         size: bytes of a head, the empty line included.
         access_key_id: whose signature is needed.
+        method: HTTP's.
+        protocol: of the service.
         secure: whether the request arrived over TLS.
     """
 
@@ -73,18 +75,21 @@ class Template:
         "_texts",
         "_unpack",
         "access_key_id",
+        "method",
+        "protocol",
         "secure",
         "size",
     )
 
     def __init__(  # noqa: PLR0913, PLR0917 - what `template_of` has found, in order
-        self, request: Request, claim: Claim, proof: Version4, skew: int, head: bytes, blanks: list[Blank]
+        self, request: Request, claim: Claim, proof: Version4, rules: Rules, head: bytes, blanks: list[Blank]
     ) -> None:
         names = [name for name, _, _ in blanks]
         self.size = len(head)
         self.access_key_id = claim.access_key_id
         self.secure = request.secure
-        self._claim, self._request, self._scope, self._skew = claim, request, proof.scope, skew
+        self.method, self.protocol = request.method, rules.protocol
+        self._claim, self._request, self._scope, self._skew = claim, request, proof.scope, rules.skew
         bounds = [0, *(bound for _, begin, end in blanks for bound in (begin, end)), len(head)]
         widths = [end - begin for begin, end in itertools.pairwise(bounds)]
         layout = struct.Struct("".join(f"{width}s" for width in widths))
@@ -179,14 +184,14 @@ class Template:
         return True
 
 
-def template_of(data: bytes, request: Request, claim: Claim, skew: int) -> Template | None:
+def template_of(data: bytes, request: Request, claim: Claim, rules: Rules) -> Template | None:
     """Return the template of a request that was just verified; None if it is not of the plain form.
 
     Args:
         data: the bytes from which the request was read, from its first byte on.
         request: the request.
         claim: what was verified.
-        skew: seconds that a client's clock may be off.
+        rules: by which it was verified.
     """
     proof, authorization = claim.proof, request.headers.joined.get(_SIGNATURE, b"")
     if not isinstance(proof, Version4) or claim.payload is not None or b"expect" in request.headers.joined:
@@ -196,7 +201,7 @@ def template_of(data: bytes, request: Request, claim: Claim, skew: int) -> Templ
     end = data.find(_END, 0, LONGEST_HEAD)
     head = data[: end + len(_END)] if end > 0 else b""
     blanks = _blanks(head, request.headers)
-    return Template(request, claim, proof, skew, head, blanks) if blanks else None
+    return Template(request, claim, proof, rules, head, blanks) if blanks else None
 
 
 def _blanks(head: bytes, headers: Headers) -> list[Blank]:
