@@ -36,6 +36,8 @@ CLEANING_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
+LOG, NOTE = "log", "log.carried"
+
 Read = Callable[[int, int], bytes]
 """(offset, limit) -> bytes of a log."""
 
@@ -77,6 +79,20 @@ def instance_of(folder: Path) -> str:
             place.hardlink_to(draft)
         draft.unlink()
         return place.read_text()
+
+
+def carried(folder: Path) -> int | None:
+    """Return how many bytes of a run's log were carried; None when its stream is not even made."""
+    with suppress(FileNotFoundError, ValueError):
+        return int((folder / NOTE).read_text().split()[0])
+    return None
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file; 0 when there is none."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 class Tail:
@@ -134,6 +150,7 @@ class Tail:
             sequence += len(known)
         if sequence == 0:
             self._logs.append(self._stream, [], self._clock())
+            self._note.write_text("0 0")
         return offset, held
 
 
@@ -175,6 +192,14 @@ class LogAgent:
         """Carry everything that an ended run wrote, before this returns."""
         for tail in self._tails_of(run_id):
             tail.pump(is_all=True)
+
+    def finish(self, owner: Resource, run_id: str) -> None:
+        """Carry everything that an ended run of one log wrote, and follow it no more; again costs little."""
+        folder = self._engine.folder(run_id)
+        if carried(folder) != size_of(folder / LOG):
+            self.follow(owner, run_id)
+            self.drain(run_id)
+        self.release(run_id)
 
     def release(self, run_id: str) -> None:
         """Follow the run no more."""
@@ -233,9 +258,9 @@ class LogAgent:
         folder = self._engine.folder(run_id)
 
         stream = stream_of(owner, run_id, instance_of(folder))
-        main = partial(read_part, folder / "log")
+        main = partial(read_part, folder / LOG)
         meter = Meter(owner, stream, self._metrics) if owner.key.kind is Kind.TRAINING_JOB else None
-        tails = [Tail(main, folder / "log.carried", stream, self._logs, self._clock, meter)]
+        tails = [Tail(main, folder / NOTE, stream, self._logs, self._clock, meter)]
         if owner.key.kind is Kind.TRANSFORM_JOB:
             read, beside = partial(read_part, folder / "data-log"), data_stream(stream)
             tails.append(Tail(read, folder / "data-log.carried", beside, self._logs, self._clock))

@@ -115,10 +115,11 @@ def _change(endpoint: Resource, serving: Fleet | None, wanted: Fleet, seen: Obse
     if not wanted.is_ready(seen.runs):
         steps = [*_routing(serving, seen), *tended.steps]
         deadline = min((_deadline(one, detail) for one in fresh), default=now + backoff.LONGEST_SECONDS)
-        return Plan(tuple(steps), endpoint.status, detail, min(deadline, tended.look_again))
+        look_again = min(deadline, tended.look_again)
+        return Plan(tuple(steps), endpoint.status, detail, look_again, is_passing=True)
     if seen.route != wanted.route(seen.runs) or not seen.settled:
         routing, look_again = tuple(_routing(wanted, seen)), now + SETTLE_SECONDS
-        return Plan(routing, endpoint.status, detail, look_again, awaits_doors=True)
+        return Plan(routing, endpoint.status, detail, look_again, awaits_doors=True, is_passing=True)
     return _serve(endpoint, serving, wanted, seen, detail)
 
 

@@ -206,6 +206,7 @@ class Plan:
         spec: replaces what was asked, when an update is taken back.
         remove: the resource itself goes.
         awaits_doors: it can go on once every front door has seen the endpoint's route.
+        is_passing: what it waits for may come within moments; the plan is worth recording if it does not.
     """
 
     steps: tuple[Step, ...]
@@ -215,6 +216,7 @@ class Plan:
     spec: Json | None = None
     remove: bool = False
     awaits_doors: bool = False
+    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

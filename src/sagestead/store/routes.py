@@ -19,6 +19,33 @@ ALIVE_SECONDS = 3.0
 FORGET_SECONDS = 60.0
 REMEMBERED = 10_000
 
+_HAS_MOVED = "SELECT 1 FROM counters WHERE name = 'routes' AND value <> :since"
+_IS_SAME = "SELECT 1 FROM front_doors WHERE name = :name AND revision = :revision"
+
+_NAMED = sa.and_(
+    *(routes.c[name] == sa.bindparam(f"of_{name}") for name in ("account", "region", "endpoint"))
+)
+
+# Executed with every look at an endpoint: statements are made once.
+_FIND = sa.select(routes).where(_NAMED, ~routes.c.withdrawn)
+_CHANGED = sa.select(routes.c.revision).where(_NAMED)
+_BEHIND = (
+    sa.select(front_doors.c.name)
+    .where(front_doors.c.seen_at >= sa.bindparam("alive"), front_doors.c.revision < sa.bindparam("current"))
+    .limit(1)
+)
+_ACKNOWLEDGE = insert(front_doors)
+_ACKNOWLEDGE = _ACKNOWLEDGE.on_conflict_do_update(
+    index_elements=[front_doors.c.name],
+    set_={"revision": _ACKNOWLEDGE.excluded.revision, "seen_at": _ACKNOWLEDGE.excluded.seen_at},
+)
+_PUBLISH = insert(routes)
+_PUBLISH = _PUBLISH.on_conflict_do_update(
+    index_elements=[routes.c.account, routes.c.region, routes.c.endpoint],
+    set_={name: _PUBLISH.excluded[name] for name in ("variants", "revision", "withdrawn")},
+)
+_CURRENT = sa.select(counters.c.value).where(counters.c.name == "routes")
+
 
 class SqlRoutes:
     """`Routes` on a `Database`. `remembered`: for how many revisions a withdrawal is remembered."""
@@ -35,15 +62,9 @@ class SqlRoutes:
         ]
         with self._database.write(durable=False) as connection:
             current = count(connection, "routes")
-            news = {"variants": variants, "revision": current, "withdrawn": False}
             place = {"account": route.account, "region": route.region, "endpoint": route.endpoint}
-            connection.execute(
-                insert(routes)
-                .values(**place, **news)
-                .on_conflict_do_update(
-                    index_elements=[routes.c.account, routes.c.region, routes.c.endpoint], set_=news
-                )
-            )
+            news = {"variants": variants, "revision": current, "withdrawn": False}
+            connection.execute(_PUBLISH, place | news)
         return current
 
     def withdraw(self, account: str, region: str, endpoint: str) -> int:
@@ -65,13 +86,14 @@ class SqlRoutes:
 
     def find(self, account: str, region: str, endpoint: str) -> Route | None:
         """Return one endpoint's route, or None."""
-        query = sa.select(routes).where(_named((account, region, endpoint)), ~routes.c.withdrawn)
         with self._database.read() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_FIND, _of((account, region, endpoint))).first()
         return None if row is None else _route(row)
 
     def changes(self, since: int) -> RouteChanges:
-        """Return what became of the routes after revision `since`; 0: every route."""
+        """Return what became of the routes after revision `since`; 0: every route; nothing at once."""
+        if since and not self._database.is_any(_HAS_MOVED, {"since": since}):
+            return RouteChanges(since)
         with self._database.read() as connection:
             current = _current(connection)
             if since == current:
@@ -89,18 +111,12 @@ class SqlRoutes:
 
     def acknowledge(self, front_door: str, revision: int, now: float) -> None:
         """A front door says that it lives and routes by that revision (at least every second)."""
-        same = (front_doors.c.name == front_door) & (front_doors.c.revision == revision)
-        with self._database.write(durable=False, announce=False) as connection:
-            if connection.execute(sa.update(front_doors).where(same).values(seen_at=now)).rowcount:
-                return
-        with self._database.write(durable=False) as connection:
-            statement = insert(front_doors).values(name=front_door, revision=revision, seen_at=now)
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[front_doors.c.name], set_={"revision": revision, "seen_at": now}
-                )
-            )
-            connection.execute(sa.delete(front_doors).where(front_doors.c.seen_at < now - FORGET_SECONDS))
+        said = {"name": front_door, "revision": revision}
+        is_news = not self._database.is_any(_IS_SAME, said)
+        with self._database.write(durable=False, announce=is_news) as connection:
+            connection.execute(_ACKNOWLEDGE, {**said, "seen_at": now})
+            if is_news:
+                connection.execute(sa.delete(front_doors).where(front_doors.c.seen_at < now - FORGET_SECONDS))
 
     def leave(self, front_door: str) -> None:
         """A front door says that it serves no more."""
@@ -109,22 +125,22 @@ class SqlRoutes:
 
     def settled(self, account: str, region: str, endpoint: str, now: float) -> bool:
         """True when every living front door routes by what was published or withdrawn last for it."""
-        changed = sa.select(routes.c.revision).where(_named((account, region, endpoint)))
         with self._database.read() as connection:
-            revision = connection.execute(changed).scalar()
+            revision = connection.execute(_CHANGED, _of((account, region, endpoint))).scalar()
             if revision is None:
                 revision = _current(connection) - self._remembered
-            behind = sa.select(front_doors.c.name).where(
-                front_doors.c.seen_at >= now - ALIVE_SECONDS, front_doors.c.revision < revision
-            )
-            return connection.execute(behind.limit(1)).first() is None
+            behind = connection.execute(_BEHIND, {"alive": now - ALIVE_SECONDS, "current": revision})
+            return behind.first() is None
 
 
 def _current(connection: sa.Connection) -> int:
-    value: int = connection.execute(
-        sa.select(counters.c.value).where(counters.c.name == "routes")
-    ).scalar_one()
+    value: int = connection.execute(_CURRENT).scalar_one()
     return value
+
+
+def _of(place: Place) -> dict[str, str]:
+    account, region, endpoint = place
+    return {"of_account": account, "of_region": region, "of_endpoint": endpoint}
 
 
 def _named(place: Place) -> sa.ColumnElement[bool]:

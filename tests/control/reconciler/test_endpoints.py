@@ -185,10 +185,15 @@ def test_it_is_in_service_only_when_every_front_door_routes_there(world: World) 
     try:
         create(world, "settling", variant(world.put_model("s.tar.gz", b"")))
         world.until(lambda: world.route("settling"))
-        endpoint = world.get(Kind.ENDPOINT, "settling")
-        assert endpoint is not None
-        assert endpoint.status == "Creating"
-        assert endpoint.detail["PendingDeploymentSummary"]["EndpointConfigName"] == "c1"
+
+        def pending() -> object:
+            endpoint = world.get(Kind.ENDPOINT, "settling")
+            assert endpoint is not None
+            assert endpoint.status == "Creating"
+            summary = endpoint.detail.get("PendingDeploymentSummary", {})
+            return summary.get("EndpointConfigName")
+
+        assert world.until(pending) == "c1"
         stop.set()
         heart.join()
         world.routes.acknowledge("front-1", world.routes.changes(0).revision, time.time())

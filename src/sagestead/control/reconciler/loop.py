@@ -2,8 +2,8 @@
 
 Rules: the current state decides, never an event; an event is only a reason to look. A write names the version
 that was read, so whoever else wrote meanwhile wins and is looked at anew. One look at a resource at a time;
-while there is more to do at once, one hand goes on with it; a look that finds nothing to do writes nothing.
-What rests costs nothing.
+while there is more to do at once, one hand goes on with it; a look that finds nothing to do writes nothing,
+nor does one whose successor comes within moments. What rests costs nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -47,6 +48,9 @@ MOST_UNDER_WAY = 10_000
 HORIZON_SECONDS = 100 * 86400.0
 WAIT_SECONDS = 0.02
 """How soon what is due is looked for again when there were not hands enough for it."""
+
+MOMENTS_SECONDS = 0.1
+"""How long a hand waits with recording a passing plan, all looks in a row together."""
 
 LISTEN_SECONDS = 0.1
 """For how long runs are listened to before it is seen whether the reconciler is to stop."""
@@ -124,6 +128,7 @@ class Reconciler:
             clock,
         )
         self._mutex = threading.Lock()
+        self._poked = threading.Condition(self._mutex)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler")
         self._working: dict[Key, bool] = {}
         self._settling: set[Key] = set()
@@ -197,6 +202,7 @@ class Reconciler:
         with self._mutex:
             if key in self._working:
                 self._working[key] = True
+                self._poked.notify_all()
                 return
             self._working[key] = False
         self._submit(key, None)
@@ -262,6 +268,7 @@ class Reconciler:
             with self._mutex:
                 is_working = resource.key in self._working
                 self._working[resource.key] = is_working
+                self._poked.notify_all()
             if not is_working:
                 self._submit(resource.key, resource)
 
@@ -276,14 +283,14 @@ class Reconciler:
 
     def _work(self, key: Key, resource: Resource | None) -> None:
         """Look at a resource, and again while there is a reason to."""
-        is_again = True
+        is_again, until = True, time.monotonic() + MOMENTS_SECONDS
         while is_again:
             try:
                 current = self._resources.get(key) if resource is None else resource
                 if current is None:
                     self._clear_away(key)
                 while current is not None:
-                    current = self._look(current)
+                    current = self._look(current, until)
             except Exception:  # noqa: BLE001 - a thread's end; logged, its alarm or lease comes again
                 _log.exception("%s could not be read", key.name)
             resource = None
@@ -299,13 +306,24 @@ class Reconciler:
         if key.kind is Kind.ENDPOINT:
             self._routes.withdraw(key.account, key.region, key.name)
 
-    def _look(self, resource: Resource) -> Resource | None:
-        """Look at a resource once, and record what came of it; return it if there is more to do at once."""
+    def _look(self, resource: Resource, until: float) -> Resource | None:
+        """Look at a resource once, and record what came of it; return it if there is more to do at once.
+
+        A passing plan is recorded when nothing has happened `until` then (monotonic).
+        """
         try:
             runs = self._observer.runs(resource)
             plan = self._plan(resource, runs)
+            with self._mutex:
+                (self._settling.add if plan.awaits_doors else self._settling.discard)(resource.key)
+            if not plan.is_passing:
+                self._observer.finish(resource, runs)
             for step in plan.steps:
                 self._effects.carry_out(resource, step)
+            if plan.is_passing:
+                self._observer.finish(resource, runs)
+                if self._is_poked(resource.key, until):
+                    return None
             more = self._record(resource, plan)
             self._failures.pop(resource.key, None)
         except Stale:
@@ -317,6 +335,11 @@ class Reconciler:
         else:
             return more
         return None
+
+    def _is_poked(self, key: Key, until: float) -> bool:
+        """Wait for a reason to look again, for moments only; True if there is one."""
+        with self._mutex:
+            return self._poked.wait_for(lambda: self._working[key], max(0.0, until - time.monotonic()))
 
     def _plan(self, resource: Resource, runs: dict[str, RunState]) -> Plan:
         now = self._clock()
@@ -336,8 +359,6 @@ class Reconciler:
         """Write down what came of a look; return the resource if there is more to do about it at once."""
         if not _MAY_FOLLOW[resource.key.kind](resource.status, plan.status):
             raise AssertionError(f"{resource.arn} cannot go from {resource.status} to {plan.status}")
-        with self._mutex:
-            (self._settling.add if plan.awaits_doors else self._settling.discard)(resource.key)
         if plan.remove:
             self._resources.delete(resource)
             return None

@@ -7,7 +7,7 @@ all in their stream when the job becomes terminal.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +53,19 @@ class Observer:
         """Return the runs of a resource by id; their logs are followed from then on."""
         runs = {run.run_id: run for run in self.engine.runs(owner.arn)}
         for run_id, run in runs.items():
-            if run.prepared is not None and owner.status == EndpointStatus.IN_SERVICE:
-                continue  # carried whole before that
+            if run.prepared is not None:
+                continue  # nobody plans on its lines: `finish` has them carried
             self.agent.follow(owner, run_id)
             if run.phase in ENDED:
                 self.agent.drain(run_id)
-            if run.prepared is not None:
-                self.agent.release(run_id)
         return runs
+
+    def finish(self, owner: Resource, runs: Mapping[str, RunState]) -> None:
+        """Have the logs of runs that prepared a model carried whole: before their endpoint is in service."""
+        if owner.status != EndpointStatus.IN_SERVICE:
+            for run_id, run in runs.items():
+                if run.prepared is not None:
+                    self.agent.finish(owner, run_id)
 
     def endpoint(
         self, endpoint: Resource, runs: dict[str, RunState], now: float
@@ -88,15 +93,15 @@ class Observer:
         run_ids = run_ids_of(job)
         is_over = job.status in TERMINAL
         folder = None if is_over else self.engine.folder(run_ids[0])
-        ended = [run for run in runs.values() if run.phase in ENDED and not is_over]
+        failed = [run for run in runs.values() if run.phase in ENDED and run.exit_code != 0 and not is_over]
         return training_planning.Observed(
             runs=runs,
             staged=read_marker(folder / staging.MARKER, Staged.from_json) if folder else None,
             collected=read_marker(folder / artifacts.MARKER, Collected.from_json) if folder else None,
             synced_at=read_marker(folder / artifacts.SYNCED, artifacts.synced_at) if folder else None,
             busy=bool(self.errands.busy(run_ids)),
-            failures={run.run_id: self._failure(run.run_id) for run in ended},
-            lines=self._lines(job, ended),
+            failures={run.run_id: self._failure(run.run_id) for run in failed},
+            lines=self._lines(job, failed),
             has_place=self.turns.has_place(job.key),
             threads=self.turns.share(job.key),
             programs=self.programs,
