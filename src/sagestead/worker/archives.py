@@ -107,20 +107,20 @@ def entries(folder: Path) -> Iterator[tuple[str, Path, bool]]:
 def pack(folder: Path, archive: Path) -> None:
     """Write every file and folder below `folder` to a tar.gz; the same tree gives the same bytes.
 
-    Members are named relative to `folder`, sorted, dated 0 and owned by nobody. The archive need not outlast a
-    power cut: whoever keeps it flushes it.
+    Members are named relative to `folder`, sorted, dated 0 and owned by nobody. The archive need not outlast
+    a power cut: whoever keeps it flushes it.
 
     Raises:
         ArchiveRefused: the tree holds what `entries` refuses, or changed while it was read.
     """
     partial = archive.with_name(archive.name + ".partial")
-    with partial.open("wb") as file:
-        with (
-            gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            for name, path, is_folder in entries(folder):
-                _add(tar, path, name, is_folder=is_folder)
+    with (
+        partial.open("wb") as file,
+        gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, path, is_folder in entries(folder):
+            _add(tar, path, name, is_folder=is_folder)
     partial.replace(archive)
 
 
