@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from sagestead.worker.toolkit import inside
-from sagestead.worker.toolkit.inside import Script, respond
+from sagestead.worker.toolkit import container
+from sagestead.worker.toolkit.container.sagestead_container import inside
+from sagestead.worker.toolkit.container.sagestead_container.inside import Script, respond
 
 
 class Doubling:
@@ -81,5 +82,6 @@ def test_xgboost_is_given_a_matrix(content: str) -> None:
     assert matrix.num_col() == 3
 
 
-def test_it_is_written_for_python_37() -> None:
-    ast.parse(Path(inside.__file__).read_text(), feature_version=(3, 7))
+@pytest.mark.parametrize("path", sorted(Path(container.__file__).parent.rglob("*.py")), ids=str)
+def test_what_runs_in_a_runtime_is_written_for_python_37(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 7))

@@ -28,7 +28,6 @@ from sagestead.worker.toolkit.workshop import Workshop, say
 
 MODEL_CODE = "/opt/ml/model/code"
 LOADING_SECONDS = 3600.0
-_INSIDE = Path(__file__).with_name("inside.py")
 _SIZES = struct.Struct("!II")
 _TORN = 1 << 20
 
@@ -110,8 +109,8 @@ class ScriptModel:
             self._process = self._living.start(
                 [
                     self._workshop.environment.python,
-                    "-c",
-                    _INSIDE.read_text(encoding="utf-8"),
+                    "-m",
+                    "sagestead_container.inside",
                     str(theirs.fileno()),
                     self._framework,
                     self._program,

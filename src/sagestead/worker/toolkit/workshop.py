@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from sagestead.domain.runs import RunSpec
 from sagestead.worker.run_folder import RunFolder
-from sagestead.worker.toolkit import layers, packages
+from sagestead.worker.toolkit import laid, layers, packages
 from sagestead.worker.toolkit.enclosure import Enclosure, Program
 from sagestead.worker.toolkit.environments import Environment, Environments
 
@@ -113,8 +113,10 @@ class Workshop:
             "USER": "sagestead",
             **variables,
         }
+        container = laid.lay(self.environments.root)
         environment["PATH"] = f"{self.environment.programs}:{environment['PATH']}"
-        needs = [path for path in self.environment.needs if path not in self.writes]
+        environment["PYTHONPATH"] = f"{environment.get('PYTHONPATH', '')}:{container}".lstrip(":")
+        needs = [container, *(path for path in self.environment.needs if path not in self.writes)]
         program = Program(command, environment, folder, needs, self.writes)
         return self.enclosure.start(program, **options)
 

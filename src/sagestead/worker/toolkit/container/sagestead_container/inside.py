@@ -1,13 +1,11 @@
-"""The process that a serving script lives in: run by its text, `python -c TEXT FD FRAMEWORK PROGRAM MODEL`.
+"""The process that a serving script lives in: `python -m … FD FRAMEWORK PROGRAM MODEL`.
 
-Rules: any Python from 3.7 on, and nothing but its standard library and what the runtime holds; nothing of
-ours imports it. It loads the model, says so on the socket FD, and answers one request after the other until
-the socket closes. A message is two lengths (big-endian, 32 bits), a JSON header and a body.
+Rules: it loads the model, says so on the socket FD, and answers one request after the other until the socket
+closes. A message is two lengths (big-endian, 32 bits), a JSON header and a body.
 """
 
 from __future__ import annotations
 
-import csv
 import importlib
 import inspect
 import io
@@ -16,15 +14,16 @@ import os
 import socket
 import struct
 import sys
-import tempfile
 import traceback
 from typing import Any, Callable, Dict  # noqa: UP035 - for Python 3.7
 
 import numpy as np
 
-JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
-LIBSVM = ("text/libsvm", "text/x-libsvm")
+from . import matrices
+from .formats import CSV, JSON, LIBSVM, NPY, X_LIBSVM, X_RECORDIO_PROTOBUF, as_list
+
 TEXTS = (JSON, CSV)
+MATRICES = (CSV, LIBSVM, X_LIBSVM, X_RECORDIO_PROTOBUF)
 FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 PAGE = (
     "<!doctype html>\n<title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
@@ -35,9 +34,6 @@ NO_MODEL_FN = (
     "https://github.com/aws/sagemaker-python-sdk"
 )
 SIZES = struct.Struct("!II")
-FIRST_WITH_FORMAT = (1, 6)
-"""From this XGBoost on, a file's format is written behind its name."""
-
 Header = Dict[str, Any]  # noqa: UP006 - for Python 3.7
 
 
@@ -79,7 +75,8 @@ def respond(script: Script, model: object, header: Header, body: bytes) -> tuple
         if not accept or "*/*" in accept:
             accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", JSON)
         content = body.decode("utf-8") if content_type in TEXTS else body
-        wanted, answer = written(script.transform(model, content, content_type, accept), accept)
+        result = script.transform(model, content, content_type, accept)
+        wanted, answer = written(result, accept)
     except Unsupported as error:
         traceback.print_exc()
         told = {
@@ -91,7 +88,7 @@ def respond(script: Script, model: object, header: Header, body: bytes) -> tuple
     except Exception:  # noqa: BLE001 - a script's defect is an answer
         traceback.print_exc()
         return 500, "text/html", PAGE.encode()
-    return 200, wanted, answer
+    return getattr(result, "status_code", 200), wanted, answer
 
 
 def written(result: Any, accept: str) -> tuple[str, bytes]:  # noqa: ANN401 - whatever a script returns
@@ -184,13 +181,6 @@ def encode_array(prediction: object, accept: str) -> tuple[str | bytes, str]:
     raise Unsupported(406, f"Accept type {accept} is not supported by this framework.")
 
 
-def as_list(value: Any) -> object:  # noqa: ANN401 - whatever a model predicts
-    """Return an array's values, for JSON."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
 def sklearn_input(content: str | bytes, content_type: str) -> object:
     """Return an array; of 32-bit floats when it was text."""
     array = decode_array(content, content_type)
@@ -204,34 +194,11 @@ def sklearn_predict(data: object, model: Any) -> object:  # noqa: ANN401 - whate
 
 def xgboost_input(content: Any, content_type: str) -> object:  # noqa: ANN401 - text or bytes
     """Return a DMatrix."""
-    if content_type == CSV:
-        return matrix_of_csv(content)
-    if content_type in LIBSVM:
-        return matrix_of_libsvm(content)
-    raise Unsupported(415, f"Content type {content_type} is not supported; give text/csv or text/libsvm.")
-
-
-def matrix_of_csv(content: str) -> object:
-    """Read CSV, or what is like it with another delimiter; an empty cell is missing."""
-    import xgboost  # noqa: PLC0415 - only the runtimes of XGBoost have it
-
-    rows = [line for line in content.strip().split("\n") if line]
-    delimiter = csv.Sniffer().sniff(rows[0][:512]).delimiter if rows and "," not in rows[0] else ","
-    if delimiter.isalnum() or delimiter in "+-.":
-        delimiter = ","
-    values = [[float(cell.strip().strip("\"'") or "nan") for cell in row.split(delimiter)] for row in rows]
-    return xgboost.DMatrix(np.array(values))
-
-
-def matrix_of_libsvm(content: bytes) -> object:
-    """Read LIBSVM text, the way XGBoost itself reads a file of it."""
-    import xgboost  # noqa: PLC0415 - only the runtimes of XGBoost have it
-
-    with tempfile.NamedTemporaryFile("wb", suffix=".libsvm") as file:
-        file.write(content)
-        file.flush()
-        release = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
-        return xgboost.DMatrix(file.name + ("?format=libsvm" if release >= FIRST_WITH_FORMAT else ""))
+    if content_type not in MATRICES:
+        raise Unsupported(
+            415, f"Content type {content_type} is not supported; give one of {', '.join(MATRICES)}."
+        )
+    return matrices.decode(content, content_type)
 
 
 def xgboost_predict(data: object, model: Any) -> object:  # noqa: ANN401 - whatever model_fn returned
