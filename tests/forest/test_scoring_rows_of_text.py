@@ -66,10 +66,11 @@ def test_rows_that_are_scored_as_they_are_read_have_the_bits_of_their_numbers(
     ensemble = ensemble_of(trained(objective, booster, 3))
     rows = hard_rows(np.random.default_rng(5), ensemble, 700)
     body = "\n".join(",".join("" if np.isnan(cell) else repr(float(cell)) for cell in row) for row in rows)
-    for at_once in (1, 7, 1 << 22):
+    monkeypatch.setattr(scoring, "_WORTH_A_THREAD", 1000)
+    for at_once, threads in ((1, 1), (7, 2), (1 << 22, 1), (1 << 22, 2), (1 << 22, 5)):
         monkeypatch.setattr(scoring, "_STEPS_AT_ONCE", at_once)
         scorer = Scorer.of(ensemble)
-        found = scorer.score_csv(body.encode())
+        found = scorer.score_csv(body.encode(), threads)
         assert found is not None
         assert found.tobytes() == scorer.score(rows).tobytes()
     assert scorer.score_csv(b"\n".join([ROW[: -len(b",0.25")]] * 9)) is not None
@@ -79,8 +80,12 @@ def test_rows_that_are_scored_as_they_are_read_have_the_bits_of_their_numbers(
     "last", [b"", b"1", ROW + b",1", ROW[:-5], ROW[:-4] + b"1e39", ROW[:-4] + b"+-1", ROW + b"\n\n" + ROW]
 )
 @pytest.mark.parametrize("before", [1, 40, 2000])
-def test_rows_among_which_one_is_not_plain_are_left_alone(last: bytes, before: int) -> None:
+def test_rows_among_which_one_is_not_plain_are_left_alone(
+    last: bytes, before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "_WORTH_A_THREAD", 1000)
     scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
     body = b"\n".join([*[ROW] * before, last, ROW])
-    assert scorer.score_csv(body) is None
-    assert scorer.score_csv(b"\n".join([ROW] * before)) is not None
+    for threads in (1, 2, 3):
+        assert scorer.score_csv(body, threads) is None
+        assert scorer.score_csv(b"\n".join([ROW] * before), threads) is not None

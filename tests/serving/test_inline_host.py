@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sagestead.forest.threads import NICENESS
 from sagestead.serving.host import Busy, Unread
-from sagestead.serving.inline_host import AT_ONCE_SECONDS, NICENESS, InlineHost, Threads
+from sagestead.serving.inline_host import AT_ONCE_SECONDS, InlineHost, Threads
 from sagestead.worker.contract import Answer, InlineModel, Invocation, ModelRefused, Open
 
 from .conftest import run, until

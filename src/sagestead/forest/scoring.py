@@ -7,15 +7,17 @@ XGBoost refuses is refused, in its words.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sagestead.forest import layout
-from sagestead.forest.compiling import kernels
+from sagestead.forest.compiling import Kernels, kernels
 from sagestead.forest.ensemble import Ensemble
 from sagestead.forest.layout import Words
+from sagestead.forest.threads import helpers
 from sagestead.forest.transforms import LABEL
 from sagestead.forest.twin import Twin
 
@@ -24,6 +26,9 @@ Floats = NDArray[np.float32]
 _VOTING = ("multi:softmax", "binary:hinge")
 _STEPS_AT_ONCE = 1 << 22
 """Steps between two returns to Python, some 20 ms of a kernel: an interrupt waits no longer."""
+_WORTH_A_THREAD = 1 << 17
+"""Bytes and steps of a part, a tenth of a millisecond: less is done sooner than handed over."""
+_MOST_PARTS = 64
 _MATRIX = 2
 _FLOAT32 = np.dtype(np.float32)
 
@@ -108,23 +113,61 @@ class Scorer:
         known, prediction = ready.score_row(body, self._plan)
         return prediction if known else None
 
-    def score_csv(self, body: bytes) -> Floats | None:
+    def score_csv(self, body: bytes, most: int = 1) -> Floats | None:
         """Return the predictions of a plain CSV body, as `score` returns them, scored as they are read.
 
         None when the body has to be decoded: it is not plain, has more columns than the model, or the kernels
         are not ready.
+
+        Args:
+            body: the text.
+            most: threads that may work on it; each gets some milliseconds' work at least.
         """
         ready = kernels()
         if ready is None:
             return None
-        start = width = 0
-        parts: list[Floats] = []
-        while start or not parts:
-            start, width, part = ready.score_csv(body, self._plan, start, width, self._rows_at_once)
-            if start < 0:
+        starts = self._starts(body) if most > 1 else [0]
+        bounds = list(enumerate(itertools.pairwise([*starts, 0])))
+        found: dict[int, Floats | None] = {}
+        left = iter(bounds)
+
+        def score_what_is_left() -> None:
+            for place, (start, stop) in left:
+                found[place] = self._score_lines(ready, body, start, stop)
+
+        others = [helpers().submit(score_what_is_left) for _ in range(min(most, len(bounds)) - 1)]
+        score_what_is_left()
+        for other in others:
+            if not other.cancel():
+                other.result()
+        parts = [part for place, _ in bounds if (part := found[place]) is not None]
+        if len(parts) < len(bounds):
+            return None
+        return self._shaped(parts[0] if len(parts) == 1 else np.concatenate(parts), output_margin=False)
+
+    def _starts(self, body: bytes) -> list[int]:
+        """Return where the parts of a body begin that threads may take one after another."""
+        parts = (len(body) + body.count(b"\n") * self.steps) // _WORTH_A_THREAD
+        size = len(body) // max(1, min(parts, _MOST_PARTS))
+        near = range(size, len(body) - size // 2, size) if size else ()
+        ends = {body.find(b"\n", at) + 1 for at in near}
+        return [0, *sorted(end for end in ends if 0 < end < len(body))]
+
+    def _score_lines(self, ready: Kernels, body: bytes, start: int, stop: int) -> Floats | None:
+        """Return the predictions of the lines from `start` to `stop`, 0: to the end; None to decline."""
+        rows = body.count(b"\n", start, stop) if stop else len(body)
+        at, width, parts = start, 0, list[Floats]()
+        while rows > 0:
+            at, width, part = ready.score_csv(body, self._plan, at, width, min(rows, self._rows_at_once))
+            if at < 0:
                 return None
             parts.append(part)
-        return self._shaped(parts[0] if len(parts) == 1 else np.concatenate(parts), output_margin=False)
+            rows -= len(part)
+            if at == 0:
+                break
+        if at != stop:
+            return None  # a line that is not a row
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _shaped(self, out: Floats, *, output_margin: bool) -> Floats:
         """Return one number a row where a row has one."""

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import uvloop
 
+from sagestead.forest.threads import give_way
 from sagestead.frontdoor.limits import Limits
 from sagestead.frontdoor.server import FrontDoor
 from sagestead.service import lifeline
 from sagestead.service.adapters import open_adapters
 from sagestead.service.tls import Certificates
 from sagestead.service.wiring import build_gate
-from sagestead.serving.inline_host import give_way
 from sagestead.serving.invocation import InvocationHandler
 from sagestead.serving.table import RouteWatcher
 from sagestead.serving.tallies import Bookkeeper, Tallies

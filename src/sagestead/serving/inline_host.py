@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from sagestead.forest.threads import CORES, give_way
 from sagestead.serving.host import Busy, Unread
 from sagestead.wire.frames import BODY_LIMIT
 from sagestead.worker.contract import Answer, InlineModel, Invocation, ModelRefused, Open
@@ -26,7 +25,6 @@ AT_ONCE_SECONDS = 200e-6
 TIMEOUT = 60.0
 WAITING = 256
 """How many requests the threads of a process may have, begun or not."""
-NICENESS = 5
 PAUSE_AFTER_REFUSAL = 1.0
 
 _LOG = logging.getLogger(__name__)
@@ -41,9 +39,7 @@ class Threads:
         timeout: seconds that an answer may take.
     """
 
-    def __init__(
-        self, count: int = os.cpu_count() or 1, waiting: int = WAITING, timeout: float = TIMEOUT
-    ) -> None:
+    def __init__(self, count: int = CORES, waiting: int = WAITING, timeout: float = TIMEOUT) -> None:
         self._pool = ThreadPoolExecutor(count, "inline", initializer=give_way)
         self._waiting = waiting
         self._timeout = timeout
@@ -157,13 +153,6 @@ class InlineHost:
         """True for a while after the model could not be opened, so that asking costs little."""
         refused_at = self._refused_at
         return refused_at is not None and time.monotonic() < refused_at + PAUSE_AFTER_REFUSAL
-
-
-def give_way() -> None:
-    """Let other threads of the machine go before this one, where a thread can have a niceness of its own."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _at_once(model: InlineModel, invocation: Invocation) -> Answer | None:

@@ -7,10 +7,8 @@ rows are divided into calls. No native loader sees the bytes of a model: `forest
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse
@@ -20,6 +18,7 @@ from sagestead.algorithms.xgboost.decoding import Matrix
 from sagestead.forest.ensemble import Ensemble
 from sagestead.forest.layout import TooLarge, Words, plan
 from sagestead.forest.scoring import Scorer, Unscorable
+from sagestead.forest.threads import CORES, helpers
 from sagestead.forest.transforms import UnknownObjective
 from sagestead.worker.contract import ModelRefused
 
@@ -79,19 +78,21 @@ class Booster:
         except Unscorable as error:
             raise Unpredictable(str(error)) from None
 
-    def predict_csv(self, body: bytes) -> NDArray[np.float32] | None:
-        """Return the predictions of a plain CSV body, read and scored at the same time.
+    def predict_csv(self, body: bytes, most: int) -> NDArray[np.float32] | None:
+        """Return the predictions of a plain CSV body, scored as it is read; None when it has to be decoded.
 
-        None when it has to be decoded, or its rows are for several threads.
+        Args:
+            body: the text.
+            most: threads that may work on it.
         """
-        return self.scorer.score_csv(body) if self._threads == 1 else None
+        return self.scorer.score_csv(body, most)
 
     def _by_threads(self, matrix: Matrix, parts: int) -> NDArray[np.float32]:
         """Score equal parts at the same time; the kernels do not hold the GIL."""
         bounds = np.linspace(0, matrix.shape[0], parts + 1).astype(int)
         slices = [matrix[begin:end] for begin, end in itertools.pairwise(bounds)]
-        with ThreadPoolExecutor(parts) as threads:
-            return np.concatenate(list(threads.map(self._predict, slices)))
+        others = [helpers().submit(self._predict, part) for part in slices[1:]]
+        return np.concatenate([self._predict(slices[0]), *(other.result() for other in others)])
 
     def _predict(self, matrix: Matrix) -> NDArray[np.float32]:
         if not scipy.sparse.issparse(matrix):
@@ -122,4 +123,4 @@ def plan_of(ensemble: Ensemble) -> Words:
 def threads_of(environment: Mapping[str, str]) -> int:
     """Return OMP_NUM_THREADS, at most one a core; 1 as AWS's container has it when it is not set."""
     text = environment.get("OMP_NUM_THREADS", "")
-    return min(int(text), os.cpu_count() or 1) if _POSITIVE.fullmatch(text) else 1
+    return min(int(text), CORES) if _POSITIVE.fullmatch(text) else 1

@@ -30,6 +30,7 @@ from sagestead.algorithms.xgboost.predicting import Booster, Unpredictable, thre
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
 from sagestead.forest.ensemble import Ensemble
 from sagestead.forest.scoring import together
+from sagestead.forest.threads import CORES
 from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
 
 DEFAULT_MAX_CONTENT_LENGTH = 6 << 20
@@ -56,6 +57,7 @@ class Settings:
     Attributes:
         image: whose behaviour the answers have.
         threads: how many score one request.
+        text_threads: how many score a request of plain CSV, which they read as well.
         limit: bytes of a body.
         batch: whether a batch transform asks.
         accept: the answer's type where a request names none.
@@ -64,6 +66,7 @@ class Settings:
 
     image: BuiltInImage
     threads: int
+    text_threads: int
     limit: int
     batch: bool
     accept: str
@@ -91,6 +94,7 @@ def settings_of(image: str, environment: Mapping[str, str]) -> Settings:
     return Settings(
         image=built_in,
         threads=threads_of(environment),
+        text_threads=_text_threads(environment),
         limit=max_content_length(environment, built_in),
         batch=bool(environment.get("SAGEMAKER_BATCH")),
         accept=environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", CSV),
@@ -183,7 +187,7 @@ class XgboostModel:
     def _at_once(self, invocation: Invocation) -> Predictions | None:
         """Return the predictions of plain CSV for a single model, None of anything else."""
         plain = invocation.content_type in _CSV_TYPES and len(self._boosters) == 1 and self._takes_any_width
-        return self._first.predict_csv(invocation.body) if plain else None
+        return self._first.predict_csv(invocation.body, self._settings.text_threads) if plain else None
 
     def _predict(self, rows: Rows) -> Predictions:
         matrix = rows.matrix
@@ -203,6 +207,13 @@ class XgboostModel:
         else:
             body = encode(predictions, accept, image, batch=batch)
         return Answer(200, content_type(accept), body)
+
+
+def _text_threads(environment: Mapping[str, str]) -> int:
+    """Return all cores, unless a number is asked for; a batch transform uses them for other requests."""
+    if environment.get("SAGEMAKER_BATCH"):
+        return 1
+    return threads_of(environment) if "OMP_NUM_THREADS" in environment else CORES
 
 
 def _after_one(settings: Settings) -> bytes | None:
