@@ -97,7 +97,7 @@ class InlineModel(Protocol):
     """A prepared model as a front door holds it. Law: `invoke` never raises for bad input."""
 
     def at_once(self, invocation: Invocation) -> Answer | None:
-        """Return what `invoke` would, if that takes some ten microseconds only; else None, after no longer."""
+        """Return what `invoke` would, if that takes some ten microseconds; else None, after no longer."""
         ...
 
     def cost(self, invocation: Invocation) -> float:
