@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -96,10 +97,15 @@ class Database:
                 self._seen, self._revision = seen, row[0]
             return self._revision
 
+    def first(self, query: str, values: Mapping[str, object]) -> tuple[Any, ...] | None:
+        """Return the first row that an SQL query finds, as it is stored, or None (microseconds)."""
+        with self._watching:
+            row: tuple[Any, ...] | None = self._watch.execute(query, values).fetchone()
+        return row
+
     def is_any(self, query: str, values: Mapping[str, object]) -> bool:
         """True when an SQL query finds a row (microseconds)."""
-        with self._watching:
-            return self._watch.execute(query, values).fetchone() is not None
+        return self.first(query, values) is not None
 
     def close(self) -> None:
         """Close every connection; the database must not be used afterwards."""

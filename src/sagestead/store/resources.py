@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -54,7 +55,11 @@ _UNCHANGED = sa.and_(
 
 # Executed with every look at anything: statements are made once.
 _TAKEN = sa.select(resources).where(_placed())
-_GET = sa.select(resources).where(_NAMED)
+_GET = """
+    SELECT arn, spec, status, detail, tags, generation, version, created_at, modified_at, due_at, lease
+    FROM resources
+    WHERE kind = :kind AND account = :account AND region = :region AND folded = :folded AND name = :name
+"""
 _CREATE = sa.insert(resources)
 _UPDATE = sa.update(resources).where(_UNCHANGED)
 _DELETE = sa.delete(resources).where(_UNCHANGED)
@@ -83,9 +88,11 @@ class SqlResources:
 
     def get(self, key: Key) -> Resource | None:
         """Return the resource with that exact name, or None."""
-        with self._database.read() as connection:
-            row = connection.execute(_GET, _of(key)).first()
-        return None if row is None else _resource(row)
+        row = self._database.first(_GET, _place(key))
+        if row is None:
+            return None
+        arn, spec, status, detail, tags, *others = row
+        return Resource(key, arn, json.loads(spec), status, json.loads(detail), json.loads(tags), *others)
 
     def page(self, listing: Listing) -> list[Resource]:
         """Return up to `limit` resources in order; ties are broken by name, ascending."""

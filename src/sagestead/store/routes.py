@@ -6,11 +6,13 @@ revisions, so that followers hear of it; a follower that is further behind reads
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from sagestead.domain.resources import Json
 from sagestead.domain.routes import Place, Route, RouteChanges, Variant
 from sagestead.store.database import Database, count
 from sagestead.store.tables import counters, front_doors, routes
@@ -22,18 +24,16 @@ REMEMBERED = 10_000
 _HAS_MOVED = "SELECT 1 FROM counters WHERE name = 'routes' AND value <> :since"
 _IS_SAME = "SELECT 1 FROM front_doors WHERE name = :name AND revision = :revision"
 
-_NAMED = sa.and_(
-    *(routes.c[name] == sa.bindparam(f"of_{name}") for name in ("account", "region", "endpoint"))
-)
+_AT_PLACE = "account = :account AND region = :region AND endpoint = :endpoint"
+_FIND = f"SELECT variants FROM routes WHERE {_AT_PLACE} AND NOT withdrawn"  # noqa: S608 - our own words
+_IS_BEHIND = f"""
+    SELECT 1 FROM front_doors WHERE seen_at >= :alive AND revision < coalesce(
+        (SELECT revision FROM routes WHERE {_AT_PLACE}),
+        (SELECT value - :remembered FROM counters WHERE name = 'routes')
+    )
+"""  # noqa: S608 - our own words
 
-# Executed with every look at an endpoint: statements are made once.
-_FIND = sa.select(routes).where(_NAMED, ~routes.c.withdrawn)
-_CHANGED = sa.select(routes.c.revision).where(_NAMED)
-_BEHIND = (
-    sa.select(front_doors.c.name)
-    .where(front_doors.c.seen_at >= sa.bindparam("alive"), front_doors.c.revision < sa.bindparam("current"))
-    .limit(1)
-)
+# Executed for every endpoint: statements are made once.
 _ACKNOWLEDGE = insert(front_doors)
 _ACKNOWLEDGE = _ACKNOWLEDGE.on_conflict_do_update(
     index_elements=[front_doors.c.name],
@@ -86,9 +86,8 @@ class SqlRoutes:
 
     def find(self, account: str, region: str, endpoint: str) -> Route | None:
         """Return one endpoint's route, or None."""
-        with self._database.read() as connection:
-            row = connection.execute(_FIND, _of((account, region, endpoint))).first()
-        return None if row is None else _route(row)
+        row = self._database.first(_FIND, {"account": account, "region": region, "endpoint": endpoint})
+        return None if row is None else Route(account, region, endpoint, _variants(json.loads(row[0])))
 
     def changes(self, since: int) -> RouteChanges:
         """Return what became of the routes after revision `since`; 0: every route; nothing at once."""
@@ -125,22 +124,14 @@ class SqlRoutes:
 
     def settled(self, account: str, region: str, endpoint: str, now: float) -> bool:
         """True when every living front door routes by what was published or withdrawn last for it."""
-        with self._database.read() as connection:
-            revision = connection.execute(_CHANGED, _of((account, region, endpoint))).scalar()
-            if revision is None:
-                revision = _current(connection) - self._remembered
-            behind = connection.execute(_BEHIND, {"alive": now - ALIVE_SECONDS, "current": revision})
-            return behind.first() is None
+        place = {"account": account, "region": region, "endpoint": endpoint}
+        when = {"alive": now - ALIVE_SECONDS, "remembered": self._remembered}
+        return not self._database.is_any(_IS_BEHIND, {**place, **when})
 
 
 def _current(connection: sa.Connection) -> int:
     value: int = connection.execute(_CURRENT).scalar_one()
     return value
-
-
-def _of(place: Place) -> dict[str, str]:
-    account, region, endpoint = place
-    return {"of_account": account, "of_region": region, "of_endpoint": endpoint}
 
 
 def _named(place: Place) -> sa.ColumnElement[bool]:
@@ -154,7 +145,8 @@ def _published(place: Place) -> sa.Exists:
 
 
 def _route(row: sa.Row[Any]) -> Route:
-    variants = tuple(
-        Variant(variant["name"], variant["weight"], tuple(variant["addresses"])) for variant in row.variants
-    )
-    return Route(row.account, row.region, row.endpoint, variants)
+    return Route(row.account, row.region, row.endpoint, _variants(row.variants))
+
+
+def _variants(stored: list[Json]) -> tuple[Variant, ...]:
+    return tuple(Variant(one["name"], one["weight"], tuple(one["addresses"])) for one in stored)
