@@ -205,18 +205,20 @@ class Gate:
         return call
 
     async def _pass(self, request: Request, service: Service, rules: Rules, visit: Visit) -> Response:
-        answer = service.handler(await self._admit(request, rules, visit))
+        answer = service.handler(await self._admit(request, service, rules, visit))
         return answer if isinstance(answer, Response) else await answer
 
-    async def _admit(self, request: Request, rules: Rules, visit: Visit) -> Call:
+    async def _admit(self, request: Request, service: Service, rules: Rules, visit: Visit) -> Call:
         now = self._clock()
         try:
             claim = read_claim(request, rules, now)
             data = b"" if claim.payload is not None else await _read_whole(request, rules.protocol, visit)
             credential = await self._keys.find(claim.access_key_id)
-            return _call(request, claim, credential, data, now)
+            call = _call(request, claim, credential, data, now)
         except Breach as breach:
             raise refuse(breach, rules.protocol) from None
+        self._learn(request, service, rules, claim)
+        return call
 
 
 def _call(request: Request, claim: Claim, credential: Credential | None, data: bytes, now: float) -> Call:
