@@ -87,14 +87,13 @@ class WorkerHost:
         if self.outstanding >= self._most:
             raise Busy
         if link is not None and link.usable:
-            loop = link.loop
-            asked = _Asked(loop=loop)
-            asked.until = loop.time() + self._timeout
+            asked = _Asked(loop=link.loop)
+            asked.until = link.loop.time() + self._timeout
             link.send(invocation, asked, self._wait)
             return asked
         loop = asyncio.get_running_loop()
         asked = _Asked(loop=loop)
-        asked.until = loop.time() + self._timeout
+        asked.until, asked.link = loop.time() + self._timeout, None
         self._early.append((invocation, asked))
         if self._connecting is None:
             self._connecting = loop.create_task(self._connect())
@@ -138,15 +137,19 @@ class WorkerHost:
 
 
 class _Asked(asyncio.Future[Answer]):
-    """The answer to one request. `until`: when it is too late, in the loop's time."""
+    """The answer to one request; what it has is set once it is known.
+
+    Attributes:
+        until: when it is too late, in the loop's time.
+        link: on which it was sent; None before.
+        identity: its id there.
+    """
 
     __slots__ = ("identity", "link", "until")
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self.until = 0.0
-        self.identity = 0
-        self.link: _Link | None = None
+    until: float
+    link: _Link | None
+    identity: int
 
     def cancel(self, msg: Any | None = None) -> bool:  # noqa: ANN401 - as in asyncio
         """Say that nobody waits any more."""

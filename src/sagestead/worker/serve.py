@@ -138,12 +138,13 @@ class InstanceServer:
         """Read once and queue what is complete; False when nothing (more) can come."""
         try:
             parts = connection.read()
-            now = time.monotonic()
+            now, queue = time.monotonic(), self._queue
             for part in parts:
                 kind, identity, wait, texts, body = part
                 if kind == REQUEST:
-                    invocation = Invocation(body, *request_texts(texts))
-                    self._queue.append((connection, identity, now + wait / 1000, invocation))
+                    queue.append(
+                        (connection, identity, now + wait / 1000, Invocation(body, *request_texts(texts)))
+                    )
                     connection.waiting += 1
                     connection.held += len(body)
                 else:
