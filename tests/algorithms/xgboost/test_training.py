@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from xgboost import Booster, DMatrix
 
+from sagestead.algorithms.xgboost import rounds
 from sagestead.algorithms.xgboost.serving import load
 from sagestead.algorithms.xgboost.training import train
 from sagestead.domain.metrics import Expressions, built_in_metric_definitions
@@ -135,7 +136,10 @@ def test_the_same_job_gives_the_same_bytes(job: Job) -> None:
     assert models[0] == models[1]
 
 
-def test_the_threads_that_a_job_may_use_just_now_change_no_bit_of_its_model(job: Job) -> None:
+def test_the_threads_that_a_job_may_use_just_now_change_no_bit_of_its_model(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "CELLS_A_THREAD", ROWS)
     models = []
     for threads in ("1", "2", "no number"):
         layout = job({"num_round": "5", "subsample": "0.5", "tree_method": "hist"})
@@ -143,6 +147,12 @@ def test_the_threads_that_a_job_may_use_just_now_change_no_bit_of_its_model(job:
         assert train(layout, image("1.7-1"), 2) == 0
         models.append((layout.model / "xgboost-model").read_bytes())
     assert models[0] == models[1] == models[2]
+
+
+def test_small_data_is_trained_on_with_one_thread(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [rounds.useful_threads(cells, 8) for cells in (0, 399_999, 400_000, 10**9)] == [1, 1, 2, 8]
+    assert train(job({"num_round": "1"}), image("1.7-1"), 2) == 0
+    assert "cells, for which 1 of 2 threads are of use." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("tag", "shortened"), [("1.2-2", False), ("1.3-1", True)])

@@ -47,6 +47,11 @@ class Examples:
         """Number of features."""
         return int(self.features.shape[1])
 
+    @property
+    def cells(self) -> int:
+        """Number of cells that are kept: of sparse data those that are there."""
+        return int(self.features.size)
+
 
 def as_float32(numbers: NDArray[Any]) -> Floats:
     """Round to float32; what is too large becomes infinite, which the library refuses."""

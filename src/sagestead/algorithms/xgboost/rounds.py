@@ -20,6 +20,16 @@ Mean = Callable[[Sequence[float], int], NDArray[np.float64]]
 """(values on a host's own rows, how many rows) -> their means over all hosts."""
 
 
+CELLS_A_THREAD = 200_000
+"""With fewer, threads wait for each other longer than they work: on two cores, 185,000 cells in all take two
+threads as long as one, and twice its processor time, which others could use."""
+
+
+def useful_threads(cells: int, most: int) -> int:
+    """Return how many of the threads that a job may use are worth it; how many does not change the model."""
+    return max(1, min(most, cells // CELLS_A_THREAD))
+
+
 class ComputedMetrics(TrainingCallback):
     """Adds the metrics that the library does not compute to what it has evaluated.
 

@@ -32,7 +32,12 @@ from sagestead.algorithms.xgboost.formats import Format
 from sagestead.algorithms.xgboost.hyperparameters import validate
 from sagestead.algorithms.xgboost.job import Job, read_job
 from sagestead.algorithms.xgboost.report import say
-from sagestead.algorithms.xgboost.rounds import Checkpoints, IntermediateModel, SharedThreads
+from sagestead.algorithms.xgboost.rounds import (
+    Checkpoints,
+    IntermediateModel,
+    SharedThreads,
+    useful_threads,
+)
 from sagestead.algorithms.xgboost.stopping import Stopped, StopRequest
 from sagestead.algorithms.xgboost.translation import to_library
 from sagestead.algorithms.xgboost.versions import behaviour
@@ -148,7 +153,7 @@ def _check_data(task: _Task, found: Read) -> None:
 def _train_with(task: _Task, company: Company, data: tuple[Examples, Examples | None]) -> None:
     train_data, validation_data = data
     plan = replace(
-        _plan(task, train_data.rows, len(company.members)),
+        _plan(task, train_data, len(company.members)),
         mean=company.mean,
         is_quiet=not company.is_master,
     )
@@ -181,9 +186,9 @@ def _begun(task: _Task, company: Company) -> tuple[Booster | None, int]:
 
 def _further(task: _Task, company: Company, plan: Plan, done: int) -> list[TrainingCallback]:
     """Return what else happens in every round."""
-    further: list[TrainingCallback] = [
-        SharedThreads(RunFolder(task.layout.root.parent).threads, plan.params["nthread"])
-    ]
+    further: list[TrainingCallback] = []
+    if plan.params["nthread"] > 1:
+        further.append(SharedThreads(RunFolder(task.layout.root.parent).threads, plan.params["nthread"]))
     if task.job.checkpoints and company.is_master:
         further.append(Checkpoints(task.job.checkpoints, done))
     if task.settings.get("save_model_on_termination") == "true" and company.is_master:
@@ -199,22 +204,26 @@ def _run_folds(task: _Task) -> None:
     if train_data.groups is not None:
         raise UserFault("Hyperparameter _kfold: data with groups (qid) is not divided; leave _kfold out.")
     data = stacked(train_data, validation_data) if validation_data else train_data
-    cross_validate(task.settings, _plan(task, data.rows), _matrix(task, data), task.layout, task.stop)
+    cross_validate(task.settings, _plan(task, data), _matrix(task, data), task.layout, task.stop)
 
 
-def _plan(task: _Task, rows: int, hosts: int = 1) -> Plan:
-    most = _most_threads(task)
-    params, notes = to_library(task.settings, behaviour(task.image), rows, most, hosts)
+def _plan(task: _Task, data: Examples, hosts: int = 1) -> Plan:
+    most = _most_threads(task, data)
+    params, notes = to_library(task.settings, behaviour(task.image), data.rows, most, hosts)
     for note in notes:
         say(note)
     return plan_boosting(task.settings, params, task.image)
 
 
-def _most_threads(task: _Task) -> int:
+def _most_threads(task: _Task, data: Examples) -> int:
     """Return how many threads the job may ever use: it may have more once others have ended."""
-    if not RunFolder(task.layout.root.parent).threads.exists():
-        return task.threads
-    return instance_threads(task.job.instance_type, _cores())
+    most = task.threads
+    if RunFolder(task.layout.root.parent).threads.exists():
+        most = instance_threads(task.job.instance_type, _cores())
+    useful = useful_threads(data.cells, most)
+    if useful < most:
+        say(f"The data has {data.cells} cells, for which {useful} of {most} threads are of use.")
+    return useful
 
 
 def _channels(task: _Task) -> Channels:
