@@ -17,11 +17,13 @@ START = """
 import logging, os, sys, time, boto3, numpy
 from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session
-from sagemaker.core.resources import TrainingJob
+from sagemaker.core.parameter import CategoricalParameter
+from sagemaker.core.resources import HyperParameterTuningJob, TrainingJob
 from sagemaker.core.shapes import MetricDefinition
 from sagemaker.core.training.configs import Compute, InputData, Networking, SourceCode
 from sagemaker.serve import ModelBuilder
 from sagemaker.train import ModelTrainer
+from sagemaker.train.tuner import HyperparameterTuner
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, force=True)
 session, role = Session(), os.environ["SAGEMAKER_ROLE_ARN"]
 bucket, region, client = session.default_bucket(), session.boto_region_name, boto3.client("sagemaker")
@@ -71,6 +73,16 @@ job.wait(poll=1)
 print("STOPPED", job.training_job_status)
 session.boto_session.client("s3").download_file(bucket,
     job.model_artifacts.s3_model_artifacts.removeprefix(f"s3://{bucket}/"), "half.tar.gz")
+searching = ModelTrainer(training_image=trainer.training_image, role=role, base_job_name="v3-tuned",
+    source_code=SourceCode(source_dir="code", entry_script="tune.py"), sagemaker_session=session,
+    compute=Compute(instance_type="ml.m5.large", instance_count=1))
+tuner = HyperparameterTuner(searching, "score", {"depth": CategoricalParameter([2, 4])}, strategy="Grid",
+    metric_definitions=[{"Name": "score", "Regex": "score=([0-9.]+)"}], max_parallel_jobs=2)
+tuner.tune(inputs=[data], wait=False)
+tuning = HyperParameterTuningJob.get(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
+tuning.wait(poll=1)
+tuning.refresh()
+print("TUNED", tuning.best_training_job.final_hyper_parameter_tuning_job_objective_metric.value)
 builder = ModelBuilder(image_uri=trainer.training_image, role_arn=role, sagemaker_session=session,
     s3_model_data_url=trainer._latest_training_job.model_artifacts.s3_model_artifacts,
     source_code=SourceCode(source_dir="code", entry_script="serve.py"), instance_type="ml.m5.large")
@@ -137,6 +149,7 @@ def test_sklearn_trains_what_source_code_names(
     (code / "train.py").write_text(TRAIN)
     (code / "stop.py").write_text(STOP)
     (code / "serve.py").write_text(SERVE)
+    (code / "tune.py").write_text("import sys\nprint(f'score={10 - abs(4 - int(sys.argv[2]))}')\n")
     (code / "needs.txt").write_text("wonderwords==2.2.0\n")
     output = run(interpreter("sdk3"), "-W", "ignore", "-c", START + SKLEARN)
     assert "sklearn 1.2.1 a b blue True" in output
@@ -145,6 +158,7 @@ def test_sklearn_trains_what_source_code_names(
     assert "REASON" in output
     assert "returned non-zero exit status 1" in output.partition("REASON")[2]
     assert "STOPPED Stopped" in output
+    assert "TUNED 10.0" in output
     assert (tmp_path / "half.tar.gz").stat().st_size > 0
     assert output.partition("SERVED ")[2].split()[0] in {"0.0", "1.0"}
 
