@@ -167,13 +167,12 @@ class XgboostModel:
     def _of_one(self, invocation: Invocation) -> Answer | None:
         """Answer one plain row of CSV; None if it is no such request."""
         body, after = invocation.body, self._after_one
-        if (
-            after is None
-            or invocation.content_type not in _CSV_TYPES
-            or invocation.accept not in _CSV_ACCEPTS
-        ):
+        plain = invocation.content_type in _CSV_TYPES and invocation.accept in _CSV_ACCEPTS
+        if after is None or not plain:
             return None
-        prediction = self._first.scorer.score_row(body) if len(body) <= self._settings.limit else None
+        if len(body) > self._settings.limit or body.find(b"\n", 0, -1) >= 0:
+            return None
+        prediction = self._first.scorer.score_row(body)
         return None if prediction is None else Answer(200, _CSV_TEXT, b"%r%b" % (prediction, after))
 
     def invoke_many(self, invocations: Sequence[Invocation]) -> list[Answer]:
