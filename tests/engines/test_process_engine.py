@@ -315,6 +315,26 @@ def test_another_engine_takes_over_living_runs(tmp_path: Path) -> None:
         kill_all(second)
 
 
+def test_what_nobody_saw_end_was_lost_with_the_service(tmp_path: Path) -> None:
+    with started(tmp_path) as first:
+        first.ensure("job/0", spec("train", SCRIPT="stubborn"))
+        wait_for_file(first, "job/0", "opt-ml/started")
+        worker, zygote = process_of(first, "job/0"), first.zygote_id
+        assert zygote is not None
+        for process_id in (zygote, worker):
+            os.kill(process_id, signal.SIGKILL)
+        lost = until(first, "job/0", RunPhase.LOST)
+        assert (lost.interruptions, lost.tries) == (0, 1)
+    with started(tmp_path) as second:
+        lost = state_of(second, "job/0")
+        assert (lost.phase, lost.interruptions, lost.tries) == (RunPhase.LOST, 1, 0)
+        second.ensure("job/0", spec("train"))
+        until(second, "job/0", RunPhase.EXITED)
+    with started(tmp_path) as third:
+        ended = state_of(third, "job/0")
+        assert (ended.phase, ended.attempt, ended.interruptions) == (RunPhase.EXITED, 2, 1)
+
+
 CONTROL = """
 import os, sys, threading, time
 from pathlib import Path

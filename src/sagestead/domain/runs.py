@@ -22,7 +22,7 @@ The folder (made by the engine, filled by control before the start, read by cont
     ready.json         {"address": path of a Unix socket}, once the model is loaded and answers
     failure            one paragraph saying why, when it failed
     exit.json          {"code": int, "at": seconds}, when it ended under supervision
-    interrupted        there when it ended because the service did
+    interrupted        there when it ended because the service did, or unseen while there was none
     staged.json, collected.json, checkpoints.json, stored.json, outputs.json, instance, log.carried,
     data-log.carried
                        control's own notes (control/staging.py, artifacts.py, log_agent.py)

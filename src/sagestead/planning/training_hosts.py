@@ -33,6 +33,11 @@ def start_of(job: Resource) -> int:
     return start
 
 
+FORGIVEN = 50
+"""So many starts of a host that ended with the service do not count; not more, lest a job that takes the
+service down with it do so for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hosts:
     """The runs of a job.
@@ -69,5 +74,5 @@ def hosts_seen(job: Resource, runs: Mapping[str, RunState]) -> Hosts:
         missing=tuple(run_id for run_id in wanted if run_id not in known),
         lost=tuple(run for run in current if run.phase is RunPhase.LOST),
         failed=tuple(sorted(failed, key=lambda run: (run.ended_at or 0.0, run.run_id))),
-        tries=max((run.tries for run in there), default=0),
+        tries=max((run.attempt - min(run.interruptions, FORGIVEN) for run in there), default=0),
     )

@@ -115,7 +115,7 @@ class RunFolder:
 
     @property
     def interrupted(self) -> Path:
-        """There when the process ended because the service did."""
+        """There when the process ended because the service did, or unseen while there was none."""
         return self.path / "interrupted"
 
     @property

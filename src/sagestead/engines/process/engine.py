@@ -243,9 +243,16 @@ class ProcessEngine:
         self._living.orphan()
 
     def _adopt(self) -> None:
-        """Remember the living runs of an engine before, and when to kill them."""
+        """Remember the living runs of an engine before, and when to kill them.
+
+        A run whose end nobody saw was lost with the service: it is noted as interrupted.
+        """
         for run in self._places.every():
-            record = read_record(run) if lock.held(run.lock) else None
+            if not lock.held(run.lock):
+                if run.spec.exists() and not run.exit.exists():
+                    run.interrupted.touch()
+                continue
+            record = read_record(run)
             if record is None:
                 continue
             self._living.adopt(run, record.run_id)
