@@ -377,6 +377,24 @@ def test_as_many_processes_answer_at_a_time_as_there_should_be(engine: ProcessEn
     assert ask(engine, run_id, b"[]", "application/json").body == b"3"
 
 
+ALONE = """
+import socket
+def model_fn(model_dir):
+    return sorted(name for _, name in socket.if_nameindex())
+def input_fn(body, content_type):
+    return body
+def predict_fn(data, model):
+    return model
+"""
+
+
+def test_an_isolated_model_reaches_only_itself(engine: ProcessEngine) -> None:
+    run_id = "endpoint/123456789012/eu-west-1/alone/1/AllTraffic/0"
+    archive(engine.folder(run_id) / "model.tar.gz", code__model_py=ALONE)
+    engine.ensure(run_id, replace(spec("serve", SAGEMAKER_PROGRAM="model.py"), isolated=True))
+    assert ask(engine, run_id, b"[]", "application/json").body == b'["lo"]'
+
+
 @pytest.mark.parametrize(
     ("name", "script", "reason"),
     [
