@@ -2,7 +2,10 @@
 
 Rule: first come, first served. The threads that the jobs under way could use are at most `PER_CORE` for each
 core, so that many jobs take turns instead of hindering each other; one job may always run, whatever its size.
-Those that run together share the cores: threads beyond the cores make XGBoost two to three times slower.
+A job for which there is no room may be overtaken by those for which there is, but only while it is younger
+than `PATIENCE` seconds: it starts, at the latest, when those have ended that run at that age, and those that
+came before it. Those that run together share the cores: threads beyond the cores make XGBoost two to three
+times slower.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from sagestead.domain.resources import Json, Key, Kind, Resource
 from sagestead.planning.trials import FACTS
 
 PER_CORE = 2
+PATIENCE = 300.0
+"""A job that was created so many seconds ago is overtaken no more."""
+
 _MAY_WAIT = "InProgress"
 
 
@@ -78,17 +84,18 @@ def _cluster_of(job: Resource) -> Json:
     return config
 
 
-def placed(jobs: Iterable[Job], cores: int) -> frozenset[Key]:
-    """Return the jobs that run, and those waiting whose turn has come."""
+def placed(jobs: Iterable[Job], cores: int, now: float) -> frozenset[Key]:
+    """Return the jobs that run, and those waiting whose turn has come. Time alone brings nobody's turn."""
     everyone = list(jobs)
     found = {job.key for job in everyone if job.runs}
     taken = sum(job.threads for job in everyone if job.runs)
     queue = sorted((job for job in everyone if not job.runs), key=lambda job: (job.created_at, job.key.name))
     for job in queue:
-        if found and taken + job.threads > cores * PER_CORE:
+        if not found or taken + job.threads <= cores * PER_CORE:
+            found.add(job.key)
+            taken += job.threads
+        elif now - job.created_at >= PATIENCE:
             break
-        found.add(job.key)
-        taken += job.threads
     return frozenset(found)
 
 

@@ -109,7 +109,7 @@ class Reconciler:
         self._holder = f"reconciler-{uuid.uuid4()}"
         self._agent = LogAgent(engine, logs, metrics, clock)
         self._errands = Errands(self._poke)
-        self._turns = Turns(cores)
+        self._turns = Turns(cores, clock)
         self._observer = Observer(routes, engine, self._agent, self._errands, self._turns, programs, cores)
         staging = Staging(engine, objects, clock)
         artifacts = Artifacts(engine, objects, metrics, clock)

@@ -9,13 +9,15 @@ import threading
 
 from sagestead.domain.resources import Key, Resource
 from sagestead.planning.placement import Job, job_of, placed, shared
+from sagestead.ports import Clock
 
 
 class Turns:
     """Whose turn it is. Safe to use from several threads."""
 
-    def __init__(self, cores: int) -> None:
+    def __init__(self, cores: int, clock: Clock) -> None:
         self._cores = cores
+        self._clock = clock
         self._mutex = threading.Lock()
         self._jobs: dict[Key, Job] = {}
         self._placed: frozenset[Key] = frozenset()
@@ -36,7 +38,8 @@ class Turns:
                     self._jobs.pop(resource.key, None)
             if self._jobs == before:
                 return frozenset()
-            earlier, self._placed = self._placed, placed(self._jobs.values(), self._cores)
+            now = self._clock()
+            earlier, self._placed = self._placed, placed(self._jobs.values(), self._cores, now)
             shares = dict(shared((self._jobs[key] for key in self._placed), self._cores))
             others = {key for key, share in shares.items() if self._shares.get(key, share) != share}
             self._shares = shares
