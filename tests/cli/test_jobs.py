@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from sagestead.cli.jobs import table
-from sagestead.cli.progress import Row, clock, queued, rounds_done, training_row, transform_row, tuning_row
+from sagestead.cli.progress import Row, clock, queued, rounds_done, training_row, tuning_row, unmeasured_row
 
 NOON = 1_700_000_000
 
@@ -74,7 +74,7 @@ def test_those_that_wait_are_numbered_in_the_order_of_their_creation() -> None:
     rows = queued(
         [
             training_row(training("c", "Starting", 3), [], NOON, 2),
-            transform_row(summary, NOON, works=False),
+            unmeasured_row("transform", summary, NOON, works=False),
             training_row(training("a", "Training", 0), [], NOON, 2),
             Row("training", "old", "Completed", "Completed", NOON - 9),
             Row("training", "older", "Failed", "Failed", NOON - 10),
@@ -84,6 +84,15 @@ def test_those_that_wait_are_numbered_in_the_order_of_their_creation() -> None:
     assert [(row.name, row.position) for row in rows] == [
         ("a", None), ("s", None), ("t", 1), ("c", 2), ("old", None), ("older", None),
     ]  # fmt: skip
+
+
+def test_a_processing_job_waits_until_it_works() -> None:
+    summary = {"ProcessingJobName": "p", "ProcessingJobStatus": "InProgress", "CreationTime": at(2)}
+    (waiting,) = queued([unmeasured_row("processing", summary, NOON + 5, works=False)])
+    assert (waiting.kind, waiting.name, waiting.position, waiting.elapsed) == ("processing", "p", 1, 3.0)
+    ended = {**summary, "ProcessingJobStatus": "Completed", "ProcessingEndTime": at(4)}
+    row = unmeasured_row("processing", ended, NOON + 9, works=True)
+    assert (row.waits, row.elapsed, row.status) == (False, 2.0, "Completed")
 
 
 @pytest.mark.parametrize(
@@ -137,4 +146,17 @@ def test_it_is_asked_of_a_server(client: Callable[..., Any], environment: dict[s
         assert row["elapsed"] >= 0
     finally:
         client("sagemaker").stop_training_job(TrainingJobName="shown")
-    assert "shown" in said("--all")
+    client("sagemaker").create_processing_job(
+        ProcessingJobName="prepared",
+        AppSpecification={
+            "ImageUri": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+            "ContainerEntrypoint": ["python3", "nothing.py"],
+        },
+        RoleArn=environment["SAGEMAKER_ROLE_ARN"],
+        ProcessingResources={
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+        },
+    )
+    client("sagemaker").stop_processing_job(ProcessingJobName="prepared")
+    rows = {one["name"]: one["kind"] for one in json.loads(said("--all", "--json"))}
+    assert (rows["shown"], rows["prepared"]) == ("training", "processing")

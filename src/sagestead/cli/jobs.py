@@ -25,8 +25,8 @@ from sagestead.cli.progress import (
     clock,
     queued,
     training_row,
-    transform_row,
     tuning_row,
+    unmeasured_row,
 )
 from sagestead.cli.terminal import DataOption, console, refuse, running_server
 
@@ -36,6 +36,7 @@ NEWEST = 20
 
 LAST_LINES = 20
 _GROUP = "/aws/sagemaker/"
+_NEWEST_FIRST = {"SortBy": "CreationTime", "SortOrder": "Descending"}
 
 
 def jobs(
@@ -90,7 +91,11 @@ class View:
                     tuning_row(job, now)
                     for job in self._searched("HyperParameterTuningJob", "HyperParameterTuningJobStatus")
                 ),
-                *(transform_row(job, now, works=self._works(job)) for job in self._transforms()),
+                *(
+                    unmeasured_row(kind, job, now, works=self._works(kind, job))
+                    for kind in ("transform", "processing")
+                    for job in self._listed(kind)
+                ),
             ]
         )
 
@@ -114,13 +119,17 @@ class View:
             )
             yield from (result[resource] for result in newest["Results"])
 
-    def _transforms(self) -> Iterator[Any]:
+    def _listed(self, kind: str) -> Iterator[Any]:
+        word = kind.capitalize()
+        pages = self._sagemaker.get_paginator(f"list_{kind}_jobs")
         for status in UNDER_WAY:
-            pages = self._sagemaker.get_paginator("list_transform_jobs").paginate(StatusEquals=status)
-            yield from (job for page in pages for job in page["TransformJobSummaries"])
+            for page in pages.paginate(StatusEquals=status):
+                yield from page[f"{word}JobSummaries"]
         if self._everything:
-            newest = self._sagemaker.list_transform_jobs(MaxResults=NEWEST)["TransformJobSummaries"]
-            yield from (job for job in newest if job["TransformJobStatus"] not in UNDER_WAY)
+            newest = getattr(self._sagemaker, f"list_{kind}_jobs")(MaxResults=NEWEST, **_NEWEST_FIRST)
+            yield from (
+                job for job in newest[f"{word}JobSummaries"] if job[f"{word}JobStatus"] not in UNDER_WAY
+            )
 
     def _last_lines(self, job: Any) -> list[str]:  # noqa: ANN401 - an answer
         """Return the last lines of the first host of a training job; none before it has begun."""
@@ -133,12 +142,13 @@ class View:
             return []
         return [event["message"] for event in events]
 
-    def _works(self, job: Any) -> bool:  # noqa: ANN401 - an answer
-        """Say whether an instance of a transform job has begun: then it has a log stream."""
+    def _works(self, kind: str, job: Any) -> bool:  # noqa: ANN401 - an answer
+        """Say whether an instance of a job has begun: then it has a log stream."""
+        word = kind.capitalize()
         try:
             streams = self._logs.describe_log_streams(
-                logGroupName=f"{_GROUP}TransformJobs",
-                logStreamNamePrefix=f"{job['TransformJobName']}/",
+                logGroupName=f"{_GROUP}{word}Jobs",
+                logStreamNamePrefix=f"{job[f'{word}JobName']}/",
                 limit=1,
             )["logStreams"]
         except self._logs.exceptions.ResourceNotFoundException:

@@ -24,7 +24,7 @@ class Row:
     """One job.
 
     Attributes:
-        kind: `training`, `trial` (a training job of a tuning job), `tuning` or `transform`.
+        kind: `training`, `trial` (a training job of a tuning job), `tuning`, `transform` or `processing`.
         name: its name.
         status: its status.
         stage: its secondary status, if it has one.
@@ -101,17 +101,18 @@ def tuning_row(job: Answer, now: float) -> Row:
     )
 
 
-def transform_row(job: Answer, now: float, *, works: bool) -> Row:
-    """Return the row of a transform job; `works`: it has begun."""
-    created = job["CreationTime"].timestamp()
-    ended = job["TransformEndTime"].timestamp() if "TransformEndTime" in job else now
+def unmeasured_row(kind: str, job: Answer, now: float, *, works: bool) -> Row:
+    """Return the row of a transform or processing job, whose progress nobody knows; `works`: it has begun."""
+    word = kind.capitalize()
+    created, status = job["CreationTime"].timestamp(), job[f"{word}JobStatus"]
+    ended = job[f"{word}EndTime"].timestamp() if f"{word}EndTime" in job else now
     return Row(
-        kind="transform",
-        name=job["TransformJobName"],
-        status=job["TransformJobStatus"],
+        kind=kind,
+        name=job[f"{word}JobName"],
+        status=status,
         stage=None,
         created=created,
-        waits=job["TransformJobStatus"] == "InProgress" and not works,
+        waits=status == "InProgress" and not works,
         elapsed=max(0.0, ended - created),
     )
 
