@@ -46,7 +46,7 @@ def leave_parent(folder: Path, log: Path, keep: Iterable[int]) -> None:
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    _close_all_but({0, 1, 2, *keep})
+    close_all_but({0, 1, 2, *keep})
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a test's own stream cannot be reconfigured
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
@@ -121,7 +121,8 @@ def hold_lifeline(descriptor: int, ended: Callable[[], object]) -> None:
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
-def _close_all_but(kept: set[int]) -> None:
+def close_all_but(kept: set[int]) -> None:
+    """Close every other descriptor."""
     for entry in list(Path("/dev/fd").iterdir()):
         if int(entry.name) not in kept:
             with contextlib.suppress(OSError):

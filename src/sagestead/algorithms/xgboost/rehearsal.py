@@ -11,9 +11,12 @@ import hashlib
 import json
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sagestead.algorithms.xgboost.hosting import prepare
 from sagestead.algorithms.xgboost.serving import load
 from sagestead.forest.files import read
 from sagestead.forest.writing import write
@@ -33,15 +36,30 @@ _ROW = RequestFrame(1, b"0.25,1.5", "text/csv", "text/csv")
 
 def rehearse(times: int = TIMES) -> None:
     """Unpack, load, serve and end an instance so many times; the kernels must be loaded."""
+    with _packed() as (archive, digest):
+        for turn in range(times):
+            _live(archive, digest, archive.with_name(str(turn)))
+
+
+def rehearse_preparing(times: int = TIMES) -> None:
+    """Unpack and prepare a model so many times."""
+    with _packed() as (archive, digest):
+        for turn in range(times):
+            model, prepared = (archive.with_name(f"{name}-{turn}") for name in ("model", "prepared"))
+            prepared.mkdir()
+            extract(archive, model, digest=digest)
+            prepare(model, _IMAGE, {}, prepared)
+
+
+@contextmanager
+def _packed() -> Iterator[tuple[Path, str]]:
+    """Yield an archive, alone in a folder for a while, and its digest."""
     with tempfile.TemporaryDirectory(prefix="s-") as name:
-        folder = Path(name)
-        model, archive = folder / "packed", folder / "model.tar.gz"
+        model, archive = Path(name) / "packed", Path(name) / "model.tar.gz"
         model.mkdir()
         (model / "xgboost-model").write_bytes(write(read(json.dumps(_document()).encode())))
         pack(model, archive)
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-        for turn in range(times):
-            _live(archive, digest, folder / str(turn))
+        yield archive, hashlib.sha256(archive.read_bytes()).hexdigest()
 
 
 def _live(archive: Path, digest: str, folder: Path) -> None:

@@ -25,11 +25,12 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from sagestead.domain.runs import RunSpec
 from sagestead.engines.process import lock
 from sagestead.engines.process.observe import read_record
+from sagestead.engines.process.spare import MESSAGE_LIMIT, Spare
 from sagestead.forest import compiling
 from sagestead.worker import surroundings
 from sagestead.worker.isolation import leave_network
@@ -52,10 +53,11 @@ PRELOADED = {
 }
 """By kind of zygote. A fork costs what is loaded: one that only prepares models forks five times as fast."""
 
-REHEARSED = {WORKING: "sagestead.algorithms.xgboost.rehearsal:rehearse"}
+REHEARSED = {
+    PREPARING: "sagestead.algorithms.xgboost.rehearsal:rehearse_preparing",
+    WORKING: "sagestead.algorithms.xgboost.rehearsal:rehearse",
+}
 """By kind of zygote: what goes through the life of an instance, so that instances have that behind them."""
-
-_MESSAGE_LIMIT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,13 @@ class Child:
 class Zygote:
     """Forks workers on demand and records how they end."""
 
-    def __init__(self, engine: socket.socket, lifeline: int | None) -> None:
+    def __init__(self, engine: socket.socket, lifeline: int | None, *, has_spare: bool = False) -> None:
         self._engine = engine
         self._lifeline = lifeline
         self._openmp: ctypes.CDLL | None = surroundings.find_openmp()
         self._children: dict[int, Child] = {}
+        self._has_spare = has_spare
+        self._spare: Spare | None = None
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._wake, self._waker = socket.socketpair()
         for end in (self._wake, self._waker):
@@ -85,11 +89,19 @@ class Zygote:
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        try:
+            self._serve()
+        finally:
+            signal.set_wakeup_fd(-1)  # nobody reads any more of the children that end now
+
+    def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
             for source in (self._engine, self._wake, self._lifeline):
                 if source is not None:
                     selector.register(source, selectors.EVENT_READ)
             while True:
+                if self._has_spare and self._spare is None and not self._children:
+                    self._spare = Spare(self._become_worker, self._lifeline)
                 sources = [key.fileobj for key, _ in selector.select()]
                 if self._lifeline in sources:
                     return
@@ -101,26 +113,30 @@ class Zygote:
 
     def _take_order(self) -> bool:
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._engine, _MESSAGE_LIMIT, 1)
+            message, descriptors, _, _ = socket.recv_fds(self._engine, MESSAGE_LIMIT, 1)
         except ConnectionResetError:  # an engine that was killed before it read an answer
             return False
         if not message:
             return False
         os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - takes no keywords
-        process_id = self._fork(json.loads(message), descriptors[0])
+        process_id = self._begin(message, descriptors[0])
         self._engine.sendall(json.dumps({"process_id": process_id}).encode() + b"\n")
         return True
 
-    def _fork(self, order: dict[str, Any], held: int) -> int:
-        run, notices = RunFolder(Path(order["folder"])), Path(order["notices"])
-        process_id = os.fork()
-        if process_id == 0:
-            self._become_worker(run, Path(order["address"]), notices, held)
+    def _begin(self, order: bytes, held: int) -> int:
+        """Have a process for a run; returns its id."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.give(order, held):
+            process_id = spare.process_id
+        elif (process_id := os.fork()) == 0:
+            self._become_worker(order, held)
         lock.write_process_id(held, process_id)
+        run, _, notices = _read(order)
         self._children[process_id] = Child(run, notices, held)
         return process_id
 
-    def _become_worker(self, run: RunFolder, address: Path, notices: Path, held: int) -> NoReturn:
+    def _become_worker(self, order: bytes, held: int) -> NoReturn:
+        run, address, notices = _read(order)
         code = 1
         installing = surroundings.installers(os.environ)
         try:
@@ -156,10 +172,13 @@ class Zygote:
 
     def _reap(self) -> None:
         """Write down every end before the lock is let go, and let it go before the id can be reused."""
-        while self._children:
+        while self._children or self._spare:
             end = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if end is None:
                 return
+            if end.si_pid not in self._children:
+                self._bury_spare(end.si_pid)
+                continue
             code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
             child = self._children.pop(end.si_pid)
             if not child.run.interrupted.exists():
@@ -168,6 +187,18 @@ class Zygote:
             os.close(child.lock)
             os.waitpid(end.si_pid, 0)
             tell(child.notices, child.run)
+
+    def _bury_spare(self, process_id: int) -> None:
+        os.waitpid(process_id, 0)
+        if self._spare is not None and self._spare.process_id == process_id:
+            self._spare.drop()
+            self._spare = None
+
+
+def _read(order: bytes) -> tuple[RunFolder, Path, Path]:
+    """Return the run's folder, its address and whom to tell that it changed."""
+    value = json.loads(order)
+    return RunFolder(Path(value["folder"])), Path(value["address"]), Path(value["notices"])
 
 
 def _write_end(run: RunFolder, code: int) -> None:
@@ -189,7 +220,7 @@ def preload(kind: str) -> None:
 
 def rehearse(kind: str) -> None:
     """Do what instances will do; where that fails, for want of room on a disk, each does it first itself."""
-    if kind in REHEARSED and compiling.kernels() is not None:
+    if kind == PREPARING or compiling.kernels() is not None:
         module, _, function = REHEARSED[kind].partition(":")
         try:
             getattr(importlib.import_module(module), function)()
@@ -206,7 +237,7 @@ def main() -> None:
     gc.collect()
     surroundings.give_back_memory()
     gc.freeze()
-    Zygote(engine, int(lifeline) if lifeline else None).run()
+    Zygote(engine, int(lifeline) if lifeline else None, has_spare=sys.argv[2] == PREPARING).run()
 
 
 if __name__ == "__main__":
