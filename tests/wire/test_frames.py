@@ -18,7 +18,11 @@ from sagestead.wire.frames import (
     HelloFrame,
     PingFrame,
     RequestFrame,
+    answer_mold,
     encode,
+    joined,
+    request_mold,
+    texts_at,
 )
 
 IDS = st.integers(0, 2**32 - 1)
@@ -50,6 +54,22 @@ def test_an_answer_has_these_bytes() -> None:
 
 def test_a_cancellation_has_these_bytes() -> None:
     assert encode(CancelFrame(7)) == b"\x00\x00\x00\x0d\x05\x00\x00\x00\x07" + bytes(8)
+
+
+@given(frame=FRAMES)
+def test_a_mold_is_all_of_a_frame_but_its_length_id_wait_and_body(frame: Frame) -> None:
+    data = encode(frame)
+    if isinstance(frame, RequestFrame):
+        texts = texts_at(b"before" + data, 6)
+        assert texts is not None
+        mold = request_mold(texts)
+        assert data == data[:4] + mold[:1] + data[5:13] + mold[1:] + frame.body
+    elif isinstance(frame, AnswerFrame):
+        mold = answer_mold(frame.status, joined(frame.content_type, frame.custom_attributes))
+        assert data == data[:4] + mold[:1] + data[5:9] + mold[1:] + frame.body
+    else:
+        assert texts_at(data, 0) is None
+    assert texts_at(data[:16], 0) is None
 
 
 @given(frames=st.lists(FRAMES, max_size=6), cuts=st.lists(st.integers(0, 600), max_size=8))

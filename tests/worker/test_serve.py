@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
@@ -60,6 +61,28 @@ class UpperMany(Upper):
         if any(invocation.body == b"raise" for invocation in invocations):
             raise ValueError("inside the model")
         return answers[1:] if any(invocation.body == b"short" for invocation in invocations) else answers
+
+
+class UpperFrames(UpperMany):
+    """Answers one letter from its frame; refuses the letter z, which it takes for simple at first."""
+
+    def count_simple(self, frames: bytes, start: int, most: int) -> tuple[int, int]:
+        simple = self._simple(frames, start)[:most]
+        return (len(simple), simple[-1].id) if simple else (0, 0)
+
+    def answer_simple(self, frames: bytes, start: int, count: int) -> tuple[bytes, int]:
+        answers = b""
+        for frame in self._simple(frames, start)[:count]:
+            if frame.body == b"z":
+                break
+            answers += encode(AnswerFrame(frame.id, 200, "simple", frame.body.upper()))
+            start += len(encode(frame))
+        return answers, start
+
+    def _simple(self, frames: bytes, start: int) -> list[RequestFrame]:
+        found = Decoder().feed(frames[start:])
+        simple = itertools.takewhile(lambda one: isinstance(one, RequestFrame) and len(one.body) == 1, found)
+        return [one for one in simple if isinstance(one, RequestFrame)]
 
 
 @contextmanager
@@ -140,6 +163,38 @@ def test_what_arrives_while_the_model_works_is_given_to_it_together(address: Pat
     assert model.batches == [11]
 
 
+def test_simple_requests_are_answered_from_their_frames_until_one_is_not(address: Path) -> None:
+    model = UpperFrames()
+    bodies = [b"a", b"b", b"two", b"c", b"z", b"d"]
+    with serving(model, address), connected(address, MOST_TOGETHER) as client:
+        requests = [RequestFrame(number, body) for number, body in enumerate(bodies)]
+        data = b"".join(map(encode, requests))
+        client.sendall(data[:-3])
+        answers = frames(client, 5)
+        client.sendall(data[-3:])
+        answers += frames(client, 1)
+        client.sendall(encode(RequestFrame(6, b"z")) + encode(RequestFrame(7, b"e")) + encode(PingFrame(8)))
+        rest = frames(client, 3)
+    kinds = ["simple", "simple", *["text/plain"] * 4]
+    assert answers == [
+        AnswerFrame(number, 200, kind, body.upper())
+        for number, (kind, body) in enumerate(zip(kinds, bodies, strict=True))
+    ]
+    assert rest == [
+        PingFrame(8),
+        AnswerFrame(6, 200, "text/plain", b"Z"),
+        AnswerFrame(7, 200, "text/plain", b"E"),
+    ]
+    assert model.asked == [b"two", b"c", b"z", b"d", b"z", b"e"]
+
+
+def test_more_simple_requests_than_may_be_begun_together_are_answered_all(address: Path) -> None:
+    count = 2 * MOST_TOGETHER + 1
+    with serving(UpperFrames(), address), connected(address, MOST_TOGETHER) as client:
+        send(client, *(RequestFrame(number, b"a") for number in range(count)))
+        assert frames(client, count) == [AnswerFrame(number, 200, "simple", b"A") for number in range(count)]
+
+
 def test_no_more_requests_are_begun_together_than_were_announced(address: Path) -> None:
     model = UpperMany()
     with serving(model, address), connected(address, MOST_TOGETHER) as client:
@@ -215,7 +270,7 @@ def test_a_connection_is_not_read_while_much_of_it_waits(address: Path) -> None:
 
     class Looking(Upper):
         def invoke(self, invocation: Invocation) -> Answer:
-            held.append(sum(len(waiting.frame.body) for waiting in server._queue))
+            held.append(sum(len(waiting.body) for *_, waiting in server._queue))
             return super().invoke(invocation)
 
     body = bytes(50_000)

@@ -42,6 +42,9 @@ class Kernels:
     score: Callable[[Words, Floats, Floats, bool], bool]
     score_row: Callable[[bytes, Words], tuple[bool, float]]
     score_csv: Callable[[bytes, Words, int, int, int], tuple[int, int, Floats]]
+    answer_envelopes: Callable[
+        [bytes, int, int, bytes, bytes, bytes, Words, bool], tuple[int, int, int, NDArray[np.uint8]]
+    ]
     read_csv: Callable[[bytes], tuple[int, Floats]]
     written: Callable[[Floats, bytes, bytes, bytes], NDArray[np.uint8]]
     read_libsvm: Callable[[bytes, bool, int], tuple[int, int, Floats, Floats, Columns, Columns]]
@@ -51,12 +54,14 @@ _ENTRIES = {
     "score": "kernels",
     "score_row": "csv_kernels",
     "score_csv": "csv_kernels",
+    "answer_envelopes": "envelope_kernels",
     "read_csv": "csv_kernels",
     "read_libsvm": "libsvm_kernels",
     "written": "printing_kernels",
 }
 _SOURCES = (
     "csv_kernels.py",
+    "envelope_kernels.py",
     "kernels.py",
     "layout.py",
     "libsvm_kernels.py",

@@ -41,6 +41,7 @@ from sagestead.forest.number_kernels import (
     number,
     short_number,
     trimmed,
+    without_blanks,
 )
 from sagestead.forest.transforms import LABEL
 
@@ -57,7 +58,7 @@ _EACH = np.uint64(0x0101010101010101)
 _NEWLINES = _EACH * np.uint64(ord("\n"))
 _LOWER_BITS = _EACH * np.uint64(0x7F)
 _MATRIX = types.Array(types.float32, 2, "C")
-_PLAN = types.Array(types.uint32, 1, "C", readonly=True)
+PLAN = types.Array(types.uint32, 1, "C", readonly=True)
 
 
 @inner
@@ -239,7 +240,7 @@ def read_csv(body: bytes) -> tuple[int, Floats]:
     return (rows if at > end else 0), values
 
 
-@entry(several((types.int64, types.int64, _MATRIX))(BYTES, _PLAN, types.int64, types.int64, types.int64))
+@entry(several((types.int64, types.int64, _MATRIX))(BYTES, PLAN, types.int64, types.int64, types.int64))
 def score_csv(body: bytes, words: Words, start: int, width: int, most: int) -> tuple[int, int, Floats]:
     """Score rows of a body as they are read, while they are near.
 
@@ -277,22 +278,37 @@ def score_csv(body: bytes, words: Words, start: int, width: int, most: int) -> t
     return following, width, out[:rows]
 
 
-@entry(several((types.boolean, types.float64))(BYTES, _PLAN))
+@inner
+def score_one(begin: Number, end: Number, words: Words, values: Floats, out: Floats) -> Number:
+    """Score a text of one row that has all columns of the model; returns False to decline.
+
+    A zero is behind the text. `values` has room for the row, `out` for its predictions; there must be one.
+    """
+    begin, end = without_blanks(begin, end)
+    delimiter = _delimiter(begin, end)
+    if delimiter == ZERO or values.shape[1] > np.intp(end - begin) + 1:
+        return False
+    if out.shape[1] != 1 and words[TRANSFORM] != LABEL:
+        return False
+    if _read_rows(begin, end, delimiter, values)[1] <= end:
+        return False
+    predict(words, values, out, False)  # noqa: FBT003 - a kernel's arguments have no names
+    return True
+
+
+@entry(several((types.boolean, types.float64))(BYTES, PLAN))
 def score_row(body: bytes, words: Words) -> tuple[bool, float]:
     """Return True and the prediction of a body of one row; False to decline.
 
     The row must have all columns of the model, and the model one prediction a row.
     """
-    begin, end = trimmed(body)
-    delimiter = _delimiter(begin, end)
+    begin = address_of(body)
+    end = begin + np.uintp(len(body))
     width, groups = np.intp(words[FEATURES]), np.intp(words[GROUPS])
-    if delimiter == ZERO or width > np.intp(end - begin) + 1:
-        return False, 0.0
-    if groups != 1 and words[TRANSFORM] != LABEL:
+    if width > len(body) + 1:
         return False, 0.0
     values = np.empty((1, width), np.float32)
     out = np.empty((1, groups), np.float32)
-    if _read_rows(begin, end, delimiter, values)[1] <= end:
+    if not score_one(begin, end, words, values, out):
         return False, 0.0
-    predict(words, values, out, False)  # noqa: FBT003 - a kernel's arguments have no names
     return True, np.float64(out[0, 0])

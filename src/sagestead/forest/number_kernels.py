@@ -68,7 +68,12 @@ def _is_blank(byte: Number) -> Number:
 def trimmed(body: bytes) -> Number:
     """Return where a body begins and ends without the blanks around it; a byte follows its end."""
     begin = address_of(body)
-    end = begin + np.uintp(len(body))
+    return without_blanks(begin, begin + np.uintp(len(body)))
+
+
+@inner
+def without_blanks(begin: Number, end: Number) -> Number:
+    """Return where a text begins and ends without the blanks around it."""
     while end > begin and _is_blank(byte_at(end - ONE)):
         end -= ONE
     while begin < end and _is_blank(byte_at(begin)):

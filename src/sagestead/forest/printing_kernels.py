@@ -22,7 +22,8 @@ Text = NDArray[np.uint8]
 _FRACTION, _BIAS = 52, 1075
 _HIDDEN = np.uint64(1 << _FRACTION)
 _LOWEST_POWER, _HIGHEST_POWER = -23, 62  # what the exponents of float32 need
-_LONGEST = 25
+LONGEST = 25
+"""Bytes that a number takes at most."""
 _FIRST_POINT, _LAST_POINT = -3, 16
 """Places of the decimal point, counted from the first digit, that `repr` writes without an exponent."""
 _MATRIX = types.Array(types.float32, 2, "C", readonly=True)
@@ -89,7 +90,8 @@ def _shortest(bits: Number) -> Number:
 
 
 @inner
-def _copied(text: bytes, out: Text, at: Number) -> Number:
+def copied(text: bytes, out: Text, at: Number) -> Number:
+    """Write a text; returns the place behind."""
     for place in range(len(text)):
         out[at + place] = text[place]
     return at + len(text)
@@ -132,7 +134,7 @@ def _laid_out(digits: Number, exponent: Number, out: Text, at: Number) -> Number
     if fixed:
         if point >= count:
             end = _repeated(ord("0"), point - count, out, end)
-            end = _copied(b".0", out, end)
+            end = copied(b".0", out, end)
         return end
     power = point - 1
     end = _repeated(ord("e"), 1, out, end)
@@ -143,18 +145,18 @@ def _laid_out(digits: Number, exponent: Number, out: Text, at: Number) -> Number
 
 
 @inner
-def _printed(value: Number, out: Text, at: Number) -> Number:
+def printed(value: Number, out: Text, at: Number) -> Number:
     """Write a float32; returns the place behind."""
     if value != value:  # noqa: PLR0124 - NaN
-        return _copied(b"nan", out, at)
+        return copied(b"nan", out, at)
     bits = np.float64(value).view(np.uint64)
     if bits >> np.uint64(63):
         at = _repeated(ord("-"), 1, out, at)
         bits &= np.uint64((1 << 63) - 1)
     if abs(value) == np.float32(np.inf):
-        return _copied(b"inf", out, at)
+        return copied(b"inf", out, at)
     if bits == _NONE:
-        return _copied(b"0.0", out, at)
+        return copied(b"0.0", out, at)
     digits, exponent = _shortest(bits)
     return _laid_out(digits, exponent, out, at)
 
@@ -163,14 +165,14 @@ def _printed(value: Number, out: Text, at: Number) -> Number:
 def written(rows: Floats, before: bytes, between: bytes, after: bytes) -> Text:
     """Return the text of rows: of each `before`, its numbers with `between` between them, and `after`."""
     count, width = rows.shape
-    longest = len(before) + len(after) + width * (_LONGEST + len(between))
+    longest = len(before) + len(after) + width * (LONGEST + len(between))
     out = np.empty(count * longest, np.uint8)
     at = 0
     for row in range(count):
-        at = _copied(before, out, at)
+        at = copied(before, out, at)
         for column in range(width):
             if column:
-                at = _copied(between, out, at)
-            at = _printed(rows[row, column], out, at)
-        at = _copied(after, out, at)
+                at = copied(between, out, at)
+            at = printed(rows[row, column], out, at)
+        at = copied(after, out, at)
     return out[:at]

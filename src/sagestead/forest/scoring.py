@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,25 @@ _STEPS_AT_ONCE = 1 << 22
 _WORTH_A_THREAD = 1 << 17
 """Bytes and steps of a part, a tenth of a millisecond: less is done sooner than handed over."""
 _MOST_PARTS = 64
+_ROW = 1 << 14
+"""Columns of a row for which there is room before it is seen."""
 _MATRIX = 2
 _FLOAT32 = np.dtype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Mold:
+    """What envelopes have besides a length, an id, a number and a row, or its prediction.
+
+    Attributes:
+        asking: the kind of those that are known, and what precedes the row in the rest of each.
+        answering: the kind of the answers, and all that is between the id and the prediction.
+        after: follows the prediction.
+    """
+
+    asking: bytes
+    answering: bytes
+    after: bytes
 
 
 class Unscorable(ValueError):  # noqa: N818 - it says why not
@@ -112,6 +130,24 @@ class Scorer:
             return None
         known, prediction = ready.score_row(body, self._plan)
         return prediction if known else None
+
+    def answer_envelopes(
+        self, data: bytes, start: int, most: int, mold: Mold, *, begin: bool
+    ) -> tuple[int, int, int, bytes]:
+        """Answer rows in envelopes (forest/envelope_kernels.py); `begin` False: see only how many are known.
+
+        Returns:
+            How many; the id of the last one; where the next one begins; the answers. None are known where the
+            kernels are not ready.
+        """
+        ready = kernels()
+        if ready is None or self.features > _ROW:
+            return 0, 0, start, b""
+        asking, answering, after = mold.asking, mold.answering, mold.after
+        count, last, following, text = ready.answer_envelopes(
+            data, start, most, asking, answering, after, self._plan, begin
+        )
+        return count, last, following, text.tobytes()
 
     def score_csv(self, body: bytes, most: int = 1) -> Floats | None:
         """Return the predictions of a plain CSV body, as `score` returns them, scored as they are read.

@@ -43,6 +43,7 @@ _ABSENT = 0xFFFF
 _HEAD = struct.Struct("!IBIII")
 _LENGTH = 4
 _HEAD_REST = _HEAD.size - _LENGTH
+_SIZE = struct.Struct("!I")
 _TEXT_LENGTH = struct.Struct("!H")
 _REMEMBERED = 64  # the texts of most requests are those of the request before
 
@@ -160,6 +161,24 @@ def framed(kind: int, identity: int, number: int = 0, texts: bytes = b"", body: 
         return b"%b%b%b" % (_HEAD.pack(length, kind, identity, number, size), texts, body)
     except struct.error:
         raise BrokenFrame(f"a number {number} or an id {identity} that no frame can hold") from None
+
+
+def request_mold(texts: bytes) -> bytes:
+    """Return what all requests of these texts have: their kind, and what is between number and body."""
+    return b"%c%b%b" % (REQUEST, _SIZE.pack(len(texts)), texts)
+
+
+def answer_mold(status: int, texts: bytes) -> bytes:
+    """Return what all answers of this status and these texts have: their kind, and what precedes the body."""
+    return b"%c%b%b%b" % (ANSWER, _SIZE.pack(status), _SIZE.pack(len(texts)), texts)
+
+
+def texts_at(data: bytes, start: int) -> bytes | None:
+    """Return the texts of the request that begins there; None if there is none, or not so much of it."""
+    if len(data) - start < _HEAD.size:
+        return None
+    _, kind, _, _, size = _HEAD.unpack_from(data, start)
+    return data[start + _HEAD.size : start + _HEAD.size + size] if kind == REQUEST else None
 
 
 class Decoder:

@@ -72,18 +72,30 @@ class Connection:
         self.waiting -= 1
         self.held -= len(invocation.body)
 
-    def read(self) -> list[Part]:
-        """Read once; return what is complete.
+    def receive(self) -> bytes:
+        """Read once.
 
         Raises:
             BlockingIOError: nothing has arrived.
             PeerGone: the peer hung up.
-            BrokenFrame: the peer sends no frames.
         """
         data = self._socket.recv(READ_SIZE)
         if not data:
             raise PeerGone
+        return data
+
+    @property
+    def is_between_frames(self) -> bool:
+        """True when what is received next begins a frame."""
+        return not self._decoder.pending
+
+    def parts(self, data: bytes) -> list[Part]:
+        """Return what is complete with this; raise `BrokenFrame` when the peer sends no frames."""
         return self._decoder.parts(data)
+
+    def put_frames(self, frames: bytes) -> None:
+        """Collect frames to send."""
+        self._out.append(frames)
 
     def put(self, frame: Frame) -> None:
         """Collect a frame to send; raise `BrokenFrame` when it cannot be one."""

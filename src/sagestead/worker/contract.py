@@ -17,6 +17,7 @@ from sagestead.worker.layout import Layout
 __all__ = [
     "Answer",
     "BatchModel",
+    "FrameModel",
     "InlineModel",
     "Invocation",
     "Load",
@@ -71,6 +72,23 @@ class BatchModel(Model, Protocol):
 
     def invoke_many(self, invocations: Sequence[Invocation]) -> Sequence[Answer]:
         """Answer requests, in their order; called from one thread at a time."""
+        ...
+
+
+@runtime_checkable
+class FrameModel(BatchModel, Protocol):
+    """A model that answers the simplest requests from the frames that they come in, several by one call.
+
+    Law: each answer has the bytes of the frame in which the answer of `invoke` would leave. What is not
+    simple is left to `invoke`, in the order of arrival.
+    """
+
+    def count_simple(self, frames: bytes, start: int, most: int) -> tuple[int, int]:
+        """Return how many simple requests stand at a place one after another, and the id of the last one."""
+        ...
+
+    def answer_simple(self, frames: bytes, start: int, count: int) -> tuple[bytes, int]:
+        """Answer so many, or fewer; returns the frames of the answers, and where what is left begins."""
         ...
 
 

@@ -2,11 +2,12 @@
 
 Rules: one thread. Requests are begun in the order of their arrival, those of a connection in the order of
 sending. A model that takes several at a time is given, without waiting for more, what arrived while it
-worked. Of a connection at most so many requests are begun before the oldest of them is answered as the
-instance's first frame says (1 for a model that takes one at a time), and each is written down before it is
-begun (worker/progress.py), so that a front door knows which of its requests a dead instance had begun. What
-nobody waits for any more is not begun, and its front door is told so. A connection is not read while much of
-it waits, so memory is bounded; one that breaks the format is closed.
+worked; one that answers the simplest from their frames is given those that come first. Of a connection at
+most so many requests are begun before the oldest of them is answered as the instance's first frame says (1
+for a model that takes one at a time), and each is written down before it is begun (worker/progress.py), so
+that a front door knows which of its requests a dead instance had begun. What nobody waits for any more is not
+begun, and its front door is told so. A connection is not read while much of it waits, so memory is bounded;
+one that breaks the format is closed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from sagestead.wire.frames import (
     request_texts,
 )
 from sagestead.worker.connection import READ_SIZE, Connection
-from sagestead.worker.contract import Answer, BatchModel, Invocation, Model
+from sagestead.worker.contract import Answer, BatchModel, FrameModel, Invocation, Model
 from sagestead.worker.growth import Growth
 from sagestead.worker.progress import Progress
 from sagestead.worker.surroundings import give_back_memory
@@ -64,6 +65,7 @@ class InstanceServer:
 
     def __init__(self, model: Model, address: Path, growth: int | None = None) -> None:
         self._ask = _asking(model)
+        self._simple = model if isinstance(model, FrameModel) else None
         self._together = MOST_TOGETHER if isinstance(model, BatchModel) else 1
         self._allowed = growth
         self._stopping = False
@@ -137,9 +139,11 @@ class InstanceServer:
     def _read(self, connection: Connection) -> bool:
         """Read once and queue what is complete; False when nothing (more) can come."""
         try:
-            parts = connection.read()
+            data = connection.receive()
+            if self._simple is not None and not self._queue and connection.is_between_frames:
+                data = self._answer_simple(self._simple, connection, data)
             now, queue = time.monotonic(), self._queue
-            for part in parts:
+            for part in connection.parts(data):
                 kind, identity, wait, texts, body = part
                 if kind == REQUEST:
                     queue.append(
@@ -156,6 +160,24 @@ class InstanceServer:
             self._drop(connection, error)
             return False
         return True
+
+    def _answer_simple(self, model: FrameModel, connection: Connection, data: bytes) -> bytes:
+        """Answer the simple requests that were read first, for no other waits; returns what is left."""
+        start, progress = 0, self._progress
+        while start < len(data):
+            count, last = model.count_simple(data, start, self._together)
+            if not count:
+                break
+            progress.note(connection.place, last)
+            progress.work(time.monotonic())
+            answers, following = model.answer_simple(data, start, count)
+            progress.work(0.0)
+            if following == start:
+                break
+            start = following
+            connection.put_frames(answers)
+            connection.flush()
+        return data[start:]
 
     def _take(self, connection: Connection, frame: Frame) -> None:
         match frame:

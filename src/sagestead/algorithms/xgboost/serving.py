@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sagestead.algorithms.xgboost import selectable
@@ -29,8 +30,9 @@ from sagestead.algorithms.xgboost.model_files import find, read
 from sagestead.algorithms.xgboost.predicting import Booster, Unpredictable, threads_of
 from sagestead.domain.images import BuiltInImage, built_in_image, no_such_image
 from sagestead.forest.ensemble import Ensemble
-from sagestead.forest.scoring import together
+from sagestead.forest.scoring import Mold, together
 from sagestead.forest.threads import CORES
+from sagestead.wire.frames import BrokenFrame, answer_mold, joined, request_mold, request_texts, texts_at
 from sagestead.worker.contract import Answer, Invocation, Model, ModelRefused
 
 DEFAULT_MAX_CONTENT_LENGTH = 6 << 20
@@ -43,6 +45,7 @@ _SHORT = 1 << 13
 """Bytes of a row that is read in a few microseconds."""
 _FEW_STEPS = 1 << 14
 """Steps that a row takes through the trees in some ten microseconds."""
+_OK = 200
 _TEXT = "text/html; charset=utf-8"
 _TOO_LARGE = PAGE.format(
     413, "Request Entity Too Large", "The data value transmitted exceeds the capacity limit."
@@ -173,11 +176,29 @@ class XgboostModel:
         if len(body) > self._settings.limit or body.find(b"\n", 0, -1) >= 0:
             return None
         prediction = self._first.scorer.score_row(body)
-        return None if prediction is None else Answer(200, _CSV_TEXT, b"%r%b" % (prediction, after))
+        return None if prediction is None else Answer(_OK, _CSV_TEXT, b"%r%b" % (prediction, after))
 
     def invoke_many(self, invocations: Sequence[Invocation]) -> list[Answer]:
         """Answer requests, whose answers then leave together (contract: worker.contract.BatchModel)."""
         return [self.invoke(invocation) for invocation in invocations]
+
+    def count_simple(self, frames: bytes, start: int, most: int) -> tuple[int, int]:
+        """Return how many rows of CSV are there (contract: worker.contract.FrameModel)."""
+        count, last, _, _ = self._of_frames(frames, start, most, begin=False)
+        return count, last
+
+    def answer_simple(self, frames: bytes, start: int, count: int) -> tuple[bytes, int]:
+        """Answer rows of CSV (contract: worker.contract.FrameModel)."""
+        _, _, following, answers = self._of_frames(frames, start, count, begin=True)
+        return answers, following
+
+    def _of_frames(self, frames: bytes, start: int, most: int, *, begin: bool) -> tuple[int, int, int, bytes]:
+        texts, after = texts_at(frames, start), self._after_one
+        if texts is not None and after is not None and len(frames) <= self._settings.limit:
+            mold = _mold(texts, after)
+            if mold is not None:
+                return self._first.scorer.answer_envelopes(frames, start, most, mold, begin=begin)
+        return 0, 0, start, b""
 
     def cost(self, invocation: Invocation) -> float:
         """Return about how many seconds `invoke` will take (contract: worker.contract.InlineModel)."""
@@ -205,7 +226,7 @@ class XgboostModel:
             body = selectable.encode(selected, keys, accept, batch=batch)
         else:
             body = encode(predictions, accept, image, batch=batch)
-        return Answer(200, content_type(accept), body)
+        return Answer(_OK, content_type(accept), body)
 
 
 def _text_threads(environment: Mapping[str, str]) -> int:
@@ -213,6 +234,18 @@ def _text_threads(environment: Mapping[str, str]) -> int:
     if environment.get("SAGEMAKER_BATCH"):
         return 1
     return threads_of(environment) if "OMP_NUM_THREADS" in environment else CORES
+
+
+@lru_cache(maxsize=64)
+def _mold(texts: bytes, after: bytes) -> Mold | None:
+    """Return the mold of requests with these texts; None when they are for more than a row of plain CSV."""
+    try:
+        sent, accept, *_ = request_texts(texts)
+    except BrokenFrame:
+        return None
+    if sent not in _CSV_TYPES or accept not in _CSV_ACCEPTS:
+        return None
+    return Mold(request_mold(texts), answer_mold(_OK, joined(_CSV_TEXT, None)), after)
 
 
 def _after_one(settings: Settings) -> bytes | None:
