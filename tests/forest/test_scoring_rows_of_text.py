@@ -89,3 +89,10 @@ def test_rows_among_which_one_is_not_plain_are_left_alone(
     for threads in (1, 2, 3):
         assert scorer.score_csv(body, threads) is None
         assert scorer.score_csv(b"\n".join([ROW] * before), threads) is not None
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b" ", b"\r\n"])
+def test_a_body_without_rows_is_left_alone(body: bytes) -> None:
+    scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
+    assert scorer.score_csv(body, 2) is None
+    assert scorer.score_row(body) is None

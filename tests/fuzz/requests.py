@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from tests.frontdoor.test_pieces import conversation, message, opened, same, statuses
+from tests.frontdoor.test_repeats import both, invocation
 from tests.fuzz.target import Target, need, outcome
 from tests.wire.sigv4.signed import CONTROL, KEY, NOW, RUNTIME, S3, STS, Draft, arrived
 from tests.wire.sigv4.test_payload import CRC, MODES, SIGNED, SIGNED_TRAILER, UNSIGNED_TRAILER, Upload
@@ -315,6 +316,17 @@ def speak(data: bytes) -> None:
         need(statuses(same(whole))[:1] == statuses(same(parts))[:1], "pieces do not matter")
 
 
+def invocations() -> list[bytes]:
+    """Return requests that come again and again."""
+    return [message(invocation(body)) for body in (b"1,2,3", b"4,5,6", b"", b"later", b"refuse")]
+
+
+def repeat(data: bytes) -> None:
+    """What may be like an earlier request is answered as if it were read."""
+    seen = [(good, NOW) for good in invocations()[:2]] * 2
+    _loop()[0].run_until_complete(both([*seen, (data, NOW)]))
+
+
 # -- metrics
 
 
@@ -371,6 +383,7 @@ TARGETS = {
         markups, read_markup, 3000, (b"<", b">", b"<!DOCTYPE a>", b"&a;", b"&#0;", b"/>", b"%00", b"<Key>")
     ),
     "http": Target(messages, speak, 1500, _HTTP),
+    "repeat": Target(invocations, repeat, 500, (*_HTTP, *_SIGNS)),
     "metric": Target(
         definitions, read_metric, 1500, (b"(", b")", b"(a+)+", b"*", b"{9999}", b"\\1", b"(?R)", b"[")
     ),

@@ -8,6 +8,7 @@ XGBoost refuses is refused, in its words.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -191,7 +192,7 @@ class Scorer:
 
     def _score_lines(self, ready: Kernels, body: bytes, start: int, stop: int) -> Floats | None:
         """Return the predictions of the lines from `start` to `stop`, 0: to the end; None to decline."""
-        rows = body.count(b"\n", start, stop) if stop else len(body)
+        rows = body.count(b"\n", start, stop) if stop else sys.maxsize
         at, width, parts = start, 0, list[Floats]()
         while rows > 0:
             at, width, part = ready.score_csv(body, self._plan, at, width, min(rows, self._rows_at_once))
