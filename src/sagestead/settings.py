@@ -39,6 +39,11 @@ class Folder:
         return self.root / "runtimes"
 
     @property
+    def layouts(self) -> Path:
+        """In which layouts the prepared models of all endpoints are; see service/control.py."""
+        return self.root / "layouts.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor while it lives."""
         return self.root / "lock"

@@ -38,6 +38,11 @@ class Route:
         """Which endpoint it is."""
         return self.account, self.region, self.endpoint
 
+    @property
+    def is_inline(self) -> bool:
+        """True when front doors host it themselves, or a part of it."""
+        return any(address.startswith(INLINE) for one in self.variants for address in one.addresses)
+
 
 @dataclass(frozen=True, slots=True)
 class RouteChanges:

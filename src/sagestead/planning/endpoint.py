@@ -181,9 +181,10 @@ def _keep(endpoint: Resource, serving: Fleet, seen: Observed, now: float) -> Pla
     look_again = None if serving.is_ready(seen.runs) else tended.look_again
     left = _clear(seen.runs, serving, DRAIN_GRACE)
     if left and not (seen.settled and seen.route == serving.route(seen.runs)):
-        look_again = now + SETTLE_SECONDS
-        return Plan(tuple(steps), EndpointStatus.IN_SERVICE, detail, look_again, awaits_doors=True)
-    return Plan((*steps, *left), EndpointStatus.IN_SERVICE, detail, look_again)
+        look_again, kept = now + SETTLE_SECONDS, tuple(steps)
+        return Plan(kept, EndpointStatus.IN_SERVICE, detail, look_again, awaits_doors=True, is_passing=True)
+    is_passing = bool(tended.steps)
+    return Plan((*steps, *left), EndpointStatus.IN_SERVICE, detail, look_again, is_passing=is_passing)
 
 
 def _after_failure(endpoint: Resource, seen: Observed) -> Plan:

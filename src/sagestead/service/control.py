@@ -1,10 +1,13 @@
 """The control process: prepares the data folder when the service starts, then runs the reconciler.
 
-It says on standard output how far it is: `prepared`, then `ready`; or `cannot` and why, in one sentence.
+It says on standard output how far it is: `prepared`, then `ready`; or `cannot` and why, in one sentence. When
+models were prepared by a program with another layout, it is ready once they are prepared again, or after
+`RENEWAL_SECONDS`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -24,6 +27,11 @@ from sagestead.service.acting import acting
 from sagestead.service.adapters import Adapters, Unusable, open_adapters
 from sagestead.settings import Settings
 from sagestead.telemetry import start_logging
+from sagestead.worker.run_folder import read_json, write_json
+
+RENEWAL_SECONDS = 20.0
+
+log = logging.getLogger(__name__)
 
 PROGRAMS = {
     "xgboost": Program(
@@ -75,7 +83,7 @@ def main() -> None:
         suggest=suggest,
         act_for=acting(adapters),
     )
-    _say("ready")
+    threading.Thread(target=_open, args=(settings, reconciler), name="opening", daemon=True).start()
     try:
         reconciler.run(stopping)
     finally:
@@ -87,6 +95,17 @@ def programs_of(settings: Settings) -> Programs:
     if settings.hosting == "inline":
         return PROGRAMS
     return {name: replace(program, prepare=None) for name, program in PROGRAMS.items()}
+
+
+def _open(settings: Settings, reconciler: Reconciler) -> None:
+    """Say `ready` as soon as prepared models can be opened."""
+    layouts = {name: program.layout for name, program in programs_of(settings).items()}
+    is_other = read_json(settings.folder.layouts) != layouts
+    if is_other and not reconciler.renewed(RENEWAL_SECONDS):
+        log.warning("models are still being prepared again; their endpoints answer 503 until then")
+    elif is_other:
+        write_json(settings.folder.layouts, layouts)
+    _say("ready")
 
 
 def _prepare(settings: Settings, adapters: Adapters) -> None:

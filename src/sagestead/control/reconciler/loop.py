@@ -132,6 +132,8 @@ class Reconciler:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconciler")
         self._working: dict[Key, bool] = {}
         self._settling: set[Key] = set()
+        self._renewing: set[Key] = set()
+        self._is_inspected = False
         self._failures: dict[Key, int] = {}
         self._alarm = 0.0
         self._dues: list[float] = []
@@ -151,6 +153,14 @@ class Reconciler:
         self._pool.shutdown(cancel_futures=True)
         self._errands.close()
         carrier.join()
+
+    def renewed(self, seconds: float) -> bool:
+        """Wait until the models are prepared again whose endpoints were found otherwise at the start.
+
+        False after so many seconds: requests of some may still have no answer.
+        """
+        with self._mutex:
+            return self._poked.wait_for(lambda: self._is_inspected and not self._renewing, seconds)
 
     def _loop(self, stopping: threading.Event) -> None:
         revision = -1
@@ -181,21 +191,36 @@ class Reconciler:
         for route in self._routes.changes(0).changed:
             if stopping.is_set():
                 return
+            key = Key(Kind.ENDPOINT, *route.place)
             try:
-                self._inspect_one(Key(Kind.ENDPOINT, *route.place))
+                rests = self._rests(key)
             except Exception:  # noqa: BLE001 - a look says more, and tries again
-                self._poke(Key(Kind.ENDPOINT, *route.place))
+                rests = False
+            if not rests:
+                if route.is_inline:
+                    with self._mutex:
+                        self._renewing.add(key)
+                self._poke(key)
+        with self._mutex:
+            self._is_inspected = True
+            self._poked.notify_all()
 
-    def _inspect_one(self, key: Key) -> None:
+    def _rests(self, key: Key) -> bool:
+        """Say whether nothing is to be done about an endpoint."""
         with self._mutex:
             if key in self._working:
-                return
+                return False
         endpoint = self._resources.get(key)
-        if endpoint is not None and endpoint.due_at is None:
-            plan = self._plan(endpoint, self._observer.runs(endpoint))
-            if _is_idle(endpoint, plan):
-                return
-        self._poke(key)
+        if endpoint is None or endpoint.due_at is not None:
+            return False
+        return _is_idle(endpoint, self._plan(endpoint, self._observer.runs(endpoint)))
+
+    def _renew(self, key: Key) -> None:
+        """Take note that nothing is left to do about an endpoint."""
+        with self._mutex:
+            if key in self._renewing:
+                self._renewing.remove(key)
+                self._poked.notify_all()
 
     def _poke(self, key: Key) -> None:
         """Have a resource looked at soon."""
@@ -304,6 +329,7 @@ class Reconciler:
     def _clear_away(self, key: Key) -> None:
         """Withdraw the route of an endpoint that is gone."""
         if key.kind is Kind.ENDPOINT:
+            self._renew(key)
             self._routes.withdraw(key.account, key.region, key.name)
 
     def _look(self, resource: Resource, until: float) -> Resource | None:
@@ -325,6 +351,8 @@ class Reconciler:
                 if self._is_poked(resource.key, until):
                     return None
             more = self._record(resource, plan)
+            if plan.look_again is None:
+                self._renew(resource.key)
             self._failures.pop(resource.key, None)
         except Stale:
             _log.debug("%s was written meanwhile", resource.arn)
