@@ -436,4 +436,4 @@ def test_a_model_that_takes_too_long_is_a_model_error(
 )
 def test_weights_share_the_traffic(weights: tuple[float, ...], draw: float, name: str) -> None:
     variants = [Variant(str(number), weight, ()) for number, weight in enumerate(weights)]
-    assert choose(variants, None, draw).name == name
+    assert choose(variants, None, lambda: draw).name == name

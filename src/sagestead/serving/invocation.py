@@ -102,7 +102,7 @@ class InvocationHandler:
             raise invalid(f"Endpoint {endpoint} of account {account} not found.")
         if asked.target_model is not None:
             return no_target_model(endpoint)
-        variant = choose(route.variants, asked.target_variant, self._draw())
+        variant = choose(route.variants, asked.target_variant, self._draw)
         invocation = Invocation(
             body,
             asked.content_type,
@@ -112,7 +112,7 @@ class InvocationHandler:
         )
         if not variant.addresses:
             return self._insist(route, variant, invocation)
-        host = self._least_busy(variant)
+        host = self._host(variant)
         began = time.perf_counter()
         try:
             answer = host.begin(invocation)
@@ -136,17 +136,18 @@ class InvocationHandler:
         self._waiting += 1
         return Pending(answer, finish)
 
-    def _least_busy(self, variant: Variant) -> Host:
-        """Return the instance to ask first.
+    def _host(self, variant: Variant) -> Host:
+        """Return the instance to ask first, the least busy one.
 
         Raises:
             Refusal: the request would have to wait, and as many are waiting as may.
         """
-        host, addresses = self._watcher.host, variant.addresses
+        addresses = variant.addresses
         if len(addresses) == 1:
-            least = host(addresses[0])
+            least = self._watcher.host(addresses[0])
         else:
-            least = min(map(host, addresses), key=lambda each: (each.outstanding, self._draw()))
+            hosts = map(self._watcher.host, addresses)
+            least = min(hosts, key=lambda each: (each.outstanding, self._draw()))
         if self._waiting >= MOST_WAITING and least.outstanding:
             raise saturated(variant)
         return least
@@ -217,7 +218,7 @@ def no_answer(route: Route, failure: NoAnswer | TimeoutError) -> Response:
     return model_error(route, 0, text)
 
 
-def choose(variants: Sequence[Variant], target: str | None, draw: float) -> Variant:
+def choose(variants: Sequence[Variant], target: str | None, draw: Callable[[], float]) -> Variant:
     """Return the variant that `target` names, else one by weight (all weights 0: all alike).
 
     Raises:
@@ -233,7 +234,7 @@ def choose(variants: Sequence[Variant], target: str | None, draw: float) -> Vari
     weights = [variant.weight for variant in variants]
     if not any(weights):
         weights = [1.0] * len(variants)
-    point = draw * sum(weights)
+    point = draw() * sum(weights)
     for variant, weight in zip(variants, weights, strict=True):
         if point < weight:
             return variant

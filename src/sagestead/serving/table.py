@@ -47,6 +47,9 @@ class RouteWatcher:
         name: of this front door, unique among those that live.
         clock: seconds since the epoch.
         open_model: opens the models that are hosted inline.
+
+    Attributes:
+        is_loaded: the first routes are in force and control knows of it.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class RouteWatcher:
         self._seen: int | None = None
         self._acknowledged: tuple[int, float] | None = None
         self._loaded = asyncio.Event()
+        self.is_loaded = False
 
     async def run(self) -> None:
         """Follow until cancelled. When the store cannot be read, the last routes stay in force."""
@@ -80,11 +84,6 @@ class RouteWatcher:
                 self._resources.wake()
                 await asyncio.wait([following])
                 self._threads.close()
-
-    @property
-    def is_loaded(self) -> bool:
-        """True once the first routes are in force and control knows of it."""
-        return self._loaded.is_set()
 
     async def loaded(self) -> None:
         """Wait until the first routes are in force and control knows of it."""
@@ -126,7 +125,8 @@ class RouteWatcher:
         now = self._clock()
         if self._owes_acknowledgement(now):
             self._acknowledge(now)
-            if not self._loaded.is_set():
+            if not self.is_loaded:
+                self.is_loaded = True
                 loop.call_soon_threadsafe(self._loaded.set)
         if self._unopened:
             self._open_some()
