@@ -38,7 +38,7 @@ IMAGE_VERSION = "1.7-1"
 OBJECTIVE = "validation:auc"
 TRIALS = 12
 AT_ONCE = 2
-LOOK = 0.2  # seconds between two looks at the trials
+LOOK = 0.2  # seconds between two looks at what is under way; the SDK looks every 5 or 30
 
 
 def say(**event: object) -> None:
@@ -154,7 +154,7 @@ class Tutorial:
         }
         self.estimator.fit(self.inputs, wait=False)
         job = self.estimator.latest_training_job.name
-        self.session.wait_for_job(job, poll=1)
+        self.session.wait_for_job(job, poll=LOOK)
         metrics = self.session.describe_training_job(job)["FinalMetricDataList"]
         return ", ".join(
             f"{m['MetricName']} {m['Value']:.4f}" for m in metrics if m["MetricName"].endswith(":auc")
@@ -182,7 +182,7 @@ class Tutorial:
         )
         tuner.fit(self.inputs, wait=False)
         self.watch(tuner.latest_tuning_job.name)
-        tuner.wait()
+        self.session.wait_for_tuning_job(tuner.latest_tuning_job.name, poll=LOOK)
         self.trials = tuner.analytics().dataframe()
         self.best = tuner.best_estimator()
         values = self.trials["FinalObjectiveValue"]
@@ -224,7 +224,7 @@ class Tutorial:
         )
         self.models = [transformer.model_name]
         transformer.transform(self.uris["test"], content_type="text/csv", split_type="Line", wait=False)
-        self.session.wait_for_transform_job(transformer.latest_transform_job.name, poll=1)
+        self.session.wait_for_transform_job(transformer.latest_transform_job.name, poll=LOOK)
         self.sagemaker.s3.S3Downloader.download(output, str(self.folder), sagemaker_session=self.session)
         self.batch = (self.folder / "hotels_test.csv.out").read_text().split()
         return f"{len(self.batch)} predictions"
@@ -234,7 +234,7 @@ class Tutorial:
         self.endpoint = f"hotels-{self.stamp}"
         self.package.deploy(1, "ml.m5.large", endpoint_name=self.endpoint, wait=False)
         self.models.append(self.package.name)
-        self.session.wait_for_endpoint(self.endpoint, poll=1)
+        self.session.wait_for_endpoint(self.endpoint, poll=LOOK)
         return self.endpoint
 
     def predict(self) -> str:
