@@ -91,6 +91,13 @@ def test_rows_among_which_one_is_not_plain_are_left_alone(
         assert scorer.score_csv(b"\n".join([ROW] * before), threads) is not None
 
 
+def test_a_body_whose_end_is_no_row_is_left_alone() -> None:
+    scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
+    assert scorer.score_csv(b"1,2\n3,4\n") is not None
+    for body in (b",,\n,", b"1,2,3\n4", b"1,2,3\n4,5,6\n\n7"):
+        assert scorer.score_csv(body) is None
+
+
 @pytest.mark.parametrize("body", [b"", b"\n", b" ", b"\r\n"])
 def test_a_body_without_rows_is_left_alone(body: bytes) -> None:
     scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))

@@ -196,8 +196,8 @@ class Scorer:
         at, width, parts = start, 0, list[Floats]()
         while rows > 0:
             at, width, part = ready.score_csv(body, self._plan, at, width, min(rows, self._rows_at_once))
-            if at < 0:
-                return None
+            if at < 0 or not len(part):
+                return None  # what is left is too short for a row
             parts.append(part)
             rows -= len(part)
             if at == 0:
