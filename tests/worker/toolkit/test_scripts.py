@@ -81,7 +81,7 @@ def train(engine: ProcessEngine, name: str, script: str, program: str = "train.p
     (config / "inputdataconfig.json").write_text('{"train": {"TrainingInputMode": "File"}}')
     (config / "resourceconfig.json").write_text('{"current_host": "algo-1", "hosts": ["algo-1"]}')
     archive(folder / "source.tar.gz", train_py=script)
-    engine.ensure(run_id, spec("train", TRAINING_JOB_NAME=name, COLOUR="blue"))
+    engine.ensure(run_id, spec("train", TRAINING_JOB_NAME=name, COLOUR="blue", AWS_REGION="eu-west-1"))
     return run_id
 
 
@@ -142,6 +142,7 @@ def test_a_script_is_told_what_a_container_tells_it(engine: ProcessEngine) -> No
     assert seen["folder"].endswith("/code")
     environment = seen["environment"]
     assert environment["COLOUR"] == "blue"
+    assert environment["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert environment["SM_HP_DEPTH"] == "3"
     assert environment["SM_CHANNEL_TRAIN"] == environment["SM_INPUT_DIR"] + "/data/train"
     assert json.loads(environment["SM_TRAINING_ENV"])["hyperparameters"] == {"depth": 3, "name": "a b"}

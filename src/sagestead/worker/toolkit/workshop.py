@@ -113,6 +113,8 @@ class Workshop:
             "USER": "sagestead",
             **variables,
         }
+        if "AWS_REGION" in environment:
+            environment.setdefault("AWS_DEFAULT_REGION", environment["AWS_REGION"])  # which boto3 reads
         container = laid.lay(self.environments.root)
         environment["PATH"] = f"{self.environment.programs}:{environment['PATH']}"
         environment["PYTHONPATH"] = f"{environment.get('PYTHONPATH', '')}:{container}".lstrip(":")
