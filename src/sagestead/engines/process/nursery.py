@@ -15,7 +15,7 @@ from sagestead.worker.surroundings import LIFELINE, installers
 
 START_SECONDS = 60.0
 RESTART_SECONDS = 1.0
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 # Libraries that would start threads when they are imported, which a fork would lose: BLAS and Arrow's
 # allocator. Workers are told their own number of threads.

@@ -53,6 +53,9 @@ PRELOADED = {
 }
 """By kind of zygote. A fork costs what is loaded: one that only prepares models forks five times as fast."""
 
+KERNELS_SECONDS = 1.0
+"""How often a zygote without kernels looks whether they are compiled, when nothing else is to do."""
+
 REHEARSED = {
     PREPARING: "sagestead.algorithms.xgboost.rehearsal:rehearse_preparing",
     WORKING: "sagestead.algorithms.xgboost.rehearsal:rehearse",
@@ -72,12 +75,13 @@ class Child:
 class Zygote:
     """Forks workers on demand and records how they end."""
 
-    def __init__(self, engine: socket.socket, lifeline: int | None, *, has_spare: bool = False) -> None:
+    def __init__(self, engine: socket.socket, lifeline: int | None, kind: str = WORKING) -> None:
         self._engine = engine
+        self._kind = kind
+        self._is_bare = kind == WORKING and compiling.kernels() is None and compiling.available()
         self._lifeline = lifeline
         self._openmp: ctypes.CDLL | None = surroundings.find_openmp()
         self._children: dict[int, Child] = {}
-        self._has_spare = has_spare
         self._spare: Spare | None = None
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._wake, self._waker = socket.socketpair()
@@ -100,9 +104,13 @@ class Zygote:
                 if source is not None:
                     selector.register(source, selectors.EVENT_READ)
             while True:
-                if self._has_spare and self._spare is None and not self._children:
+                if self._kind == PREPARING and self._spare is None and not self._children:
                     self._spare = Spare(self._become_worker, self._lifeline)
-                sources = [key.fileobj for key, _ in selector.select()]
+                pause = KERNELS_SECONDS if self._is_bare else None
+                sources = [key.fileobj for key, _ in selector.select(pause)]
+                if not sources and compiling.is_cached():
+                    self._is_bare = False
+                    warm_up(self._kind)
                 if self._lifeline in sources:
                     return
                 if self._wake in sources:
@@ -214,8 +222,20 @@ def preload(kind: str) -> None:
             importlib.import_module(name)
         except Exception:  # noqa: BLE001 - a broken library must not keep the others from running
             traceback.print_exc()
+
+
+def warm_up(kind: str) -> None:
+    """Have what every worker needs ready before it is forked, as far as it is there.
+
+    On a new machine the kernels are still being compiled when the service starts; who is forked before they
+    are there scores without them.
+    """
     if kind == WORKING and compiling.available() and compiling.is_cached():
         compiling.load()
+    rehearse(kind)
+    gc.collect()
+    surroundings.give_back_memory()
+    gc.freeze()
 
 
 def rehearse(kind: str) -> None:
@@ -233,11 +253,8 @@ def main() -> None:
     engine = socket.socket(fileno=int(sys.argv[1]))
     lifeline = os.environ.get(surroundings.LIFELINE)
     preload(sys.argv[2])
-    rehearse(sys.argv[2])
-    gc.collect()
-    surroundings.give_back_memory()
-    gc.freeze()
-    Zygote(engine, int(lifeline) if lifeline else None, has_spare=sys.argv[2] == PREPARING).run()
+    warm_up(sys.argv[2])
+    Zygote(engine, int(lifeline) if lifeline else None, sys.argv[2]).run()
 
 
 if __name__ == "__main__":
