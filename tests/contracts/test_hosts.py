@@ -24,7 +24,7 @@ from sagestead.worker.contract import Answer, Invocation
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 OWNER = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/hotels"
-ENTRY = "sagestead.algorithms.xgboost.serving:load"
+ENTRY = "sagestead.algorithms.xgboost.hosting:mapped"
 ROWS = np.random.default_rng(7).random((3000, 4)).astype(np.float32)
 Make: TypeAlias = Callable[[], Host]
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 PROGRAMS = {
     "xgboost": Program(
-        load="sagestead.algorithms.xgboost.serving:load",
+        load="sagestead.algorithms.xgboost.hosting:mapped",
         prepare="sagestead.algorithms.xgboost.hosting:prepare",
         train="sagestead.algorithms.xgboost.training:train",
         layout=str(VERSION),

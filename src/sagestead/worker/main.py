@@ -16,14 +16,16 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, cast
 
 from sagestead.domain.runs import RunSpec
 from sagestead.domain.transform import TransformTask
+from sagestead.worker.apart import do_apart
 from sagestead.worker.archives import extract
-from sagestead.worker.contract import Load, Model, ModelRefused, Prepare, Train
+from sagestead.worker.contract import Load, Mapped, Model, ModelRefused, Prepare, Train
 from sagestead.worker.pipes import feed
 from sagestead.worker.run_folder import RunFolder, read_json, write_json
 from sagestead.worker.serve import InstanceServer
@@ -117,16 +119,21 @@ def _prepare(task: Work) -> int:
     run = task.run
     if run.kept.exists():
         return 0
-    shutil.rmtree(run.draft, ignore_errors=True)
-    run.draft.mkdir()
-    _unpack(task)
-    prepare = cast(Prepare, _entry(task.spec.entry))
-    prepare(run.layout.model, task.spec.image, task.spec.environment, run.draft)
-    shutil.rmtree(run.layout.root, ignore_errors=True)
-    run.draft.rename(run.prepared)
+    _leave_prepared(task, cast(Prepare, _entry(task.spec.entry)))
     tell(task.notices, run)
     run.keep()
     return 0
+
+
+def _leave_prepared(task: Work, prepare: Prepare) -> None:
+    """Unpack the artifact and prepare the model; only what is prepared is left."""
+    run = task.run
+    shutil.rmtree(run.draft, ignore_errors=True)
+    run.draft.mkdir()
+    _unpack(task)
+    prepare(run.layout.model, task.spec.image, task.spec.environment, run.draft)
+    shutil.rmtree(run.layout.root, ignore_errors=True)
+    run.draft.rename(run.prepared)
 
 
 def _train(task: Work) -> int:
@@ -202,10 +209,15 @@ def _load(task: Work) -> Model:
     Raises:
         ModelRefused: the artifact or the model cannot be used.
     """
-    _unpack(task)
     if task.spec.runtime is not None:
+        _unpack(task)
         return serving.load(task.workshop())
-    load = cast(Load, _entry(task.spec.entry))
+    entry = _entry(task.spec.entry)
+    if isinstance(entry, Mapped):
+        do_apart(partial(_leave_prepared, task, entry.prepare))
+        return entry.open(task.run.prepared)
+    _unpack(task)
+    load = cast(Load, entry)
     return load(task.run.layout.model, task.spec.image, task.spec.environment)
 
 

@@ -31,7 +31,7 @@ from sagestead.forest.mapping import map_words
 from sagestead.forest.objectives import OBJECTIVES
 from sagestead.forest.schema import CLASSES
 from sagestead.forest.version import VERSION
-from sagestead.worker.contract import InlineModel, ModelRefused
+from sagestead.worker.contract import InlineModel, Mapped, ModelRefused
 
 _LAYOUT = f"{VERSION} {sys.byteorder}"
 _FACTS = "model.json"
@@ -83,6 +83,9 @@ def open_prepared(prepared: Path) -> InlineModel:
         return XgboostModel(boosters, settings)
     except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         raise _refused(prepared, error) from None
+
+
+mapped = Mapped(prepare, open_prepared)
 
 
 class _Damaged(ValueError):  # noqa: N818 - it says what is damaged

@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sagestead.algorithms.xgboost.hosting import prepare
-from sagestead.algorithms.xgboost.serving import load
+from sagestead.algorithms.xgboost.hosting import open_prepared, prepare
 from sagestead.forest.files import read
 from sagestead.forest.writing import write
 from sagestead.wire.frames import RequestFrame, encode
@@ -35,20 +34,26 @@ _ROW = RequestFrame(1, b"0.25,1.5", "text/csv", "text/csv")
 
 
 def rehearse(times: int = TIMES) -> None:
-    """Unpack, load, serve and end an instance so many times; the kernels must be loaded."""
-    with _packed() as (archive, digest):
-        for turn in range(times):
-            _live(archive, digest, archive.with_name(str(turn)))
+    """Prepare a model, serve it and end so many times; the kernels must be loaded."""
+    for prepared in _prepared(times):
+        _live(prepared, prepared.with_name("s"))
 
 
 def rehearse_preparing(times: int = TIMES) -> None:
     """Unpack and prepare a model so many times."""
+    for _ in _prepared(times):
+        pass
+
+
+def _prepared(times: int) -> Iterator[Path]:
+    """Yield a folder with a prepared model, so many times."""
     with _packed() as (archive, digest):
         for turn in range(times):
             model, prepared = (archive.with_name(f"{name}-{turn}") for name in ("model", "prepared"))
             prepared.mkdir()
             extract(archive, model, digest=digest)
             prepare(model, _IMAGE, {}, prepared)
+            yield prepared
 
 
 @contextmanager
@@ -62,12 +67,11 @@ def _packed() -> Iterator[tuple[Path, str]]:
         yield archive, hashlib.sha256(archive.read_bytes()).hexdigest()
 
 
-def _live(archive: Path, digest: str, folder: Path) -> None:
+def _live(prepared: Path, address: Path) -> None:
     """Be an instance that answers a client's requests one by one and together."""
-    extract(archive, folder / "model", digest=digest)
-    server = InstanceServer(load(folder / "model", _IMAGE, {}), folder / "s")
+    server = InstanceServer(open_prepared(prepared), address)
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(folder / "s"))
+        client.connect(str(address))
         for requests in (1, 2):
             client.sendall(encode(_ROW) * requests)
             server.ping()
