@@ -2,6 +2,7 @@
 PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(shell $(v) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(v)")' 2>/dev/null)))
 BIN := .venv/bin
 PIP := -m pip install --quiet --disable-pip-version-check
+# The SDK has its configuration checked at every turn, which jsonschema before 4.18 does in two fifths of the time.
 SDK2 := .venvs/sdk2
 SDK3 := .venvs/sdk3
 # All of 3.27, but without MLflow, PyArrow, Iceberg and s3fs (0.6 GB), which training and serving do not
@@ -62,7 +63,7 @@ fuzz: setup .venv/.fuzz
 
 $(SDK2)/.complete: Makefile
 	$(PYTHON) -m venv $(SDK2)
-	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'numpy<2' 'pandas<3' 'matplotlib>=3.8,<4'
+	$(SDK2)/bin/python $(PIP) 'sagemaker==2.257.7' 'jsonschema<4.18' 'numpy<2' 'pandas<3' 'matplotlib>=3.8,<4'
 	@touch $@
 
 $(SDK3)/.complete: Makefile
