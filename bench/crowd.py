@@ -1,4 +1,4 @@
-"""Many endpoints with a small model of its own each, and many connections."""
+"""Many endpoints with a small model of its own each, made by several clients at once; many connections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ from servers import memory_of
 
 TINY = Forest("m10", 10, 4)
 STEP = 100
+CLIENTS = 4
+"""How many threads create endpoints, each with connections of its own."""
 SERVICE_LIMIT = 900.0
 SETTLE_SECONDS = 1.0
 LOAD_SECONDS = 3
@@ -37,24 +40,32 @@ class Crowd:
         booster = xgboost.Booster(model_file=str(TINY.file()))
         return booster.save_raw("json").decode()
 
+    @cached_property
+    def _deployments(self) -> list[Deployment]:
+        return [self.deployment, *(Deployment(self.deployment.server) for _ in range(1, CLIENTS))]
+
     def _model(self, number: int) -> bytes:
         """Return the model's JSON with a base score of its own."""
         document = json.loads(self._document)
         document["learner"]["learner_model_param"]["base_score"] = f"{0.25 + number / 2**16:.8f}"
         return json.dumps(document).encode()
 
+    def _create(self, deployment: Deployment, numbers: range) -> None:
+        for number in numbers:
+            name = f"crowd-{number}"
+            deployment.model(name, self._model(number))
+            deployment.create(name, name)
+
     def grow(self, wanted: int) -> dict[str, float]:
         """Create endpoints up to a number and wait until all serve; return how long it took."""
         began, hundreds = time.perf_counter(), []
-        while self.count < wanted:
-            step = time.perf_counter()
-            some = range(self.count, min(wanted, self.count + STEP))
-            for number in some:
-                name = f"crowd-{number}"
-                self.deployment.model(name, self._model(number))
-                self.deployment.create(name, name)
-            self.count += len(some)
-            hundreds.append((time.perf_counter() - step) / len(some) * 1e3)
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            while self.count < wanted:
+                step, end = time.perf_counter(), min(wanted, self.count + STEP)
+                shares = [range(self.count + number, end, CLIENTS) for number in range(CLIENTS)]
+                list(threads.map(self._create, self._deployments, shares))
+                hundreds.append((time.perf_counter() - step) / (end - self.count) * 1e3)
+                self.count = end
         created = time.perf_counter() - began
         self._all_in_service()
         return {

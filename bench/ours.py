@@ -119,7 +119,8 @@ class Deployment:
     def __post_init__(self) -> None:
         self.sagemaker = self.server.client("sagemaker")
         self.s3 = self.server.client("s3")
-        self.s3.create_bucket(Bucket=BUCKET)
+        with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):
+            self.s3.create_bucket(Bucket=BUCKET)
 
     def model(self, name: str, file: bytes, instances: int = 1) -> None:
         """Upload a model file and create the model and an endpoint configuration of its name."""
