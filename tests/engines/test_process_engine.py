@@ -397,6 +397,7 @@ def test_an_instance_that_answers_no_more_is_ended_and_a_job_is_left_alone(tmp_p
         assert until(engine, "endpoint/hung", RunPhase.EXITED).exit_code == -signal.SIGKILL
         assert b"did not answer a ping in time and is replaced.\n" in engine.log("endpoint/hung", 0, 9999)
         assert state_of(engine, "endpoint/well").phase is RunPhase.READY
+        assert engine.log("endpoint/well", 0, 9999) == b"loading for image:1\n", "pings leave no trace"
         assert state_of(engine, "job").phase is RunPhase.STARTING
         kill_all(engine)
 

@@ -259,7 +259,7 @@ class InstanceServer:
                 self._drop(connection, error)
 
     def _drop(self, connection: Connection, reason: Exception) -> None:
-        if str(reason):
+        if str(reason) and not isinstance(reason, ConnectionError):
             _log(f"a connection was closed: {reason}")
         self._connections.remove(connection)
         self._progress.free_place(connection.place)

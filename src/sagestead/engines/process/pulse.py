@@ -26,6 +26,7 @@ INVOCATION_SECONDS = 60.0
 PINGS = 4
 """How many pings are due in the time that an instance may be silent."""
 
+_ANSWER_SIZE = 1024
 _LOG = logging.getLogger(__name__)
 
 
@@ -97,7 +98,7 @@ class Pulse:
         while not self._closing:
             for key, _ in self._selector.select(max(0.0, ask_at - time.monotonic())):
                 if key.data is not None:
-                    self._let_go(key)  # it answered, or left
+                    self._take(key)
             if time.monotonic() >= ask_at:
                 ask_at = time.monotonic() + self._silence / PINGS
                 try:
@@ -125,6 +126,13 @@ class Pulse:
                 self._selector.register(
                     connection, selectors.EVENT_READ, _Asked(run, address, time.monotonic())
                 )
+
+    def _take(self, key: selectors.SelectorKey) -> None:
+        """Take the answer, or the end; one that is left unread would reach the instance as a breach."""
+        if isinstance(key.fileobj, socket.socket):
+            with suppress(OSError):
+                key.fileobj.recv(_ANSWER_SIZE)
+        self._let_go(key)
 
     def _let_go(self, key: selectors.SelectorKey) -> None:
         self._selector.unregister(key.fileobj)
