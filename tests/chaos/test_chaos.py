@@ -98,15 +98,18 @@ def disturb(tree: Tree, chance: random.Random, victim: str) -> None:
 
 
 def leaves_nothing_behind(tree: Tree, judge: Judge) -> None:
-    """Processes, folders and sockets are those of the instances, and nobody holds many descriptors."""
+    """Processes, folders, sockets and pages are those of the instances; nobody holds many descriptors."""
     workers = judge.instances() if tree.hosting == "worker" else 0
     runs = workers or judge.variants()
-    wanted = {"workers": workers, "folders": runs + len(judge.serving()), "sockets": workers}
+    wanted = {"workers": workers, "folders": runs + len(judge.serving()), "sockets": 2 * workers}
     deadline = time.monotonic() + 15
     while (found := tree.leavings()) != wanted and time.monotonic() < deadline:
         pass
     assert found == wanted
-    for word, count in {"service.control": 1, "service.front": 1, "process.zygote": 2}.items():
+    indexed = {path.name: len(list(path.glob("*/*"))) for path in tree.indexes()}
+    assert indexed == {"owners": runs, "contents": 0 if workers else runs}
+    # Two zygotes, and who waits to prepare a model.
+    for word, count in {"service.control": 1, "service.front": 1, "process.zygote": 3}.items():
         found_there = tree.part(word)
         assert len(found_there) == count, word
         assert max(map(descriptors, found_there)) < MOST_DESCRIPTORS, word

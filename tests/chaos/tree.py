@@ -21,6 +21,7 @@ from sagestead.settings import Folder, Server
 T = TypeVar("T")
 
 START_LIMIT = 60.0
+INDEXES = ("contents", "owners")
 
 
 def free_port() -> int:
@@ -71,12 +72,16 @@ class Tree:
         return [pid for pid in self._descendants() if word in _command(pid) and pid not in self.workers()]
 
     def leavings(self) -> dict[str, int]:
-        """How many processes, folders and sockets there are of runs."""
-        folders = [path for path in (self.data / "runs").iterdir() if path.name != "owners"]
+        """How many processes, folders, and sockets with their pages there are of runs."""
+        folders = [path for path in (self.data / "runs").iterdir() if path.name not in INDEXES]
         sockets = [
             path for path in Places.prepare(self.data / "runs").sockets.iterdir() if path.name != "notices"
         ]
         return {"workers": len(self.workers()), "folders": len(folders), "sockets": len(sockets)}
+
+    def indexes(self) -> list[Path]:
+        """The folders in which runs are noted by what they belong to."""
+        return [self.data / "runs" / name for name in INDEXES]
 
     def left(self) -> list[int]:
         """Every process that works for this folder."""

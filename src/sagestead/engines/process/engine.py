@@ -12,6 +12,7 @@ import shutil
 import signal
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from sagestead.domain.runs import RunSpec, RunState
@@ -63,6 +64,8 @@ class ProcessEngine:
             self._preparing.start()
             self._nursery.start()
             self._adopt()
+        for index in (self._places.owners, self._places.contents):
+            self._keeper.tidy(partial(index.tidy, self._mutex))
         self._watch.start()
         self._pulse.start()
 

@@ -15,6 +15,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,15 @@ class Index:
                     yield RunFolder(self.root / marker.name)
         except FileNotFoundError:
             return
+
+    def tidy(self, guard: AbstractContextManager[object]) -> None:
+        """Forget runs whose folder is gone, as a crash can leave them; `guard` is held for each name."""
+        for names in list(self.folder.iterdir()):
+            with guard, suppress(OSError):  # it goes, or has other runs
+                for marker in list(names.iterdir()):
+                    if not (self.root / marker.name).exists():
+                        marker.unlink()
+                names.rmdir()
 
     def _marker(self, name: str, run_id: str) -> Path:
         return self.folder / _name(name) / _name(run_id)

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -46,10 +46,14 @@ def give(content: str, others: Iterable[RunFolder], run: RunFolder) -> bool:
 
 
 class Keeper:
-    """Has what runs were given flushed to the disk, on a thread."""
+    """Does on a thread what nobody waits for: has what runs were given flushed to the disk, and tidies up."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="keeper")
+
+    def tidy(self, work: Callable[[], None]) -> None:
+        """Have something tidied up."""
+        self._pool.submit(work)
 
     def keep(self, run: RunFolder, lock: int) -> None:
         """Have it on the disk, then let go of the run's lock; `lock` is the keeper's own from now on."""
