@@ -7,7 +7,9 @@ one of them has is not fetched again for another.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,12 +28,17 @@ from sagestead.planning.inputs import (
     split_uri,
     under_prefix,
 )
+from sagestead.planning.trials import FACTS
 from sagestead.worker.layout import Layout
 from sagestead.worker.pipes import Part, Pipe
 from sagestead.worker.run_folder import RunFolder
 
 OPT_ML = "opt-ml"
 CHECKPOINTS = "/opt/ml/checkpoints/"
+KEPT_DATA = "kept-data"
+KEPT_SECONDS = 3600.0
+"""So long trials keep what they have read after its last use; it is removed when the next one is staged."""
+
 SHARDED = "ShardedByS3Key"
 
 
@@ -43,6 +50,8 @@ def stage_training(job: Resource, folders: Sequence[Path], sources: SourceObject
         shutil.rmtree(host.run.pipes, ignore_errors=True)
         _configure(job, host.layout, name)
         _point_to_meeting(host.run, hosts[0].run)
+        if FACTS in job.detail:
+            _point_to_kept_data(host.run)
     kept: dict[str, Path] = {}
     for channel in job.spec.get("InputDataConfig", []):
         _channel(job, channel, hosts, sources, kept)
@@ -140,6 +149,19 @@ def _point_to_meeting(run: RunFolder, first: RunFolder) -> None:
     run.meeting.unlink(missing_ok=True)
     if run != first:
         run.meeting.symlink_to(Path("..", first.path.name, first.meeting.name))
+
+
+def _point_to_kept_data(run: RunFolder) -> None:
+    """Let a trial see what others have kept, without what was unused for long."""
+    kept = run.path.parent.parent / KEPT_DATA
+    kept.mkdir(mode=0o700, exist_ok=True)
+    bygone = time.time() - KEPT_SECONDS
+    for path in kept.iterdir():
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < bygone:
+                path.unlink()
+    run.kept_data.unlink(missing_ok=True)
+    run.kept_data.symlink_to(Path("..", "..", KEPT_DATA))
 
 
 def _checkpoints(job: Resource, layout: Layout, sources: SourceObjects, kept: dict[str, Path]) -> None:

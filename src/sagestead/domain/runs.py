@@ -14,6 +14,7 @@ The folder (made by the engine, filled by control before the start, read by cont
     lock               locked while the process lives; holds its process id
     threads            how many threads a training may use now
     meeting            where the hosts of a training job find each other (worker/meeting.py)
+    kept-data/         a link to what trials of tuning jobs keep of the data that they have read
     pipes/             what is fed into the FIFOs of Pipe channels (worker/pipes.py)
     stop.json          {"deadline": seconds}, when it was asked to end: killed then
     packages/          what programs of the user's install for themselves (worker/toolkit/workshop.py)

@@ -134,6 +134,11 @@ class RunFolder:
         return self.path / "meeting"
 
     @property
+    def kept_data(self) -> Path:
+        """Where trials of tuning jobs keep what they have read, for each other; others have no such place."""
+        return self.path / "kept-data"
+
+    @property
     def pipes(self) -> Path:
         """What is fed into the FIFOs of Pipe channels."""
         return self.path / "pipes"

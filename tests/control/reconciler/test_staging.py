@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
-from tests.control.reconciler.world import REGION, World, endpoint_spec, variant
+from tests.control.reconciler.world import REGION, World, endpoint_spec, training_spec, variant
 
 from sagestead.control.markers import read_marker
 from sagestead.control.staging import MARKER, Staging
-from sagestead.domain.resources import Key, Kind, Resource, resource_arn
-from sagestead.planning.steps import Staged, StageInstance
+from sagestead.control.training_staging import KEPT_SECONDS
+from sagestead.domain.resources import Json, Key, Kind, Resource, resource_arn
+from sagestead.planning.steps import Staged, StageInstance, StageTraining
+from sagestead.planning.trials import FACTS
+from sagestead.worker.run_folder import RunFolder
 
 KEY = Key(Kind.ENDPOINT, "123456789012", REGION, "staged")
 
@@ -36,6 +40,28 @@ def test_an_artifact_that_changed_is_refused_once_its_digest_is_pinned(still: Wo
     still.put_model("pinned.tar.gz", b"one")
     for run_id in ("endpoint/staged/0", "endpoint/staged/artifacts"):
         still.engine.forget(run_id)
+
+
+def test_trials_share_what_they_keep_of_their_data_and_others_do_not(still: World) -> None:
+    kept = still.folder / "kept"
+    still.put("bucket", "data/rows.csv", b"1,2\n0,3\n")
+    details: dict[str, Json] = {"alone": {}, "trial": {FACTS: {}}}
+    for name, detail in details.items():
+        run_id = f"training-job/staged/{name}"
+        key = Key(Kind.TRAINING_JOB, "123456789012", REGION, name)
+        job = Resource(key, resource_arn(key), training_spec(), detail=detail)
+        Staging(still.engine, still.objects, time.time).training(job, StageTraining((run_id,)))
+        run = RunFolder(still.engine.folder(run_id))
+        assert run.kept_data.is_dir() is (name == "trial")
+        if name == "trial":
+            kept = run.kept_data.resolve()
+            for age in (0.0, KEPT_SECONDS + 1):
+                entry = kept / f"{age}.npy"
+                entry.touch()
+                os.utime(entry, (time.time() - age,) * 2)
+            Staging(still.engine, still.objects, time.time).training(job, StageTraining((run_id,)))
+        still.engine.forget(run_id)
+    assert [path.name for path in kept.iterdir()] == ["0.0.npy"]
 
 
 def test_a_marker_that_a_power_cut_tore_counts_as_absent(still: World) -> None:

@@ -24,6 +24,7 @@ from sagestead.algorithms.xgboost.report import say
 from sagestead.algorithms.xgboost.structure import MOST_FEATURES
 from sagestead.domain.images import BuiltInImage
 from sagestead.worker.layout import Layout
+from sagestead.worker.run_folder import RunFolder
 
 _MOST_MARGINS = 1 << 30
 
@@ -135,9 +136,11 @@ class Channels:
         if not files:
             return None
         weighted = self.weighted and self.data_format == "csv"
+        place = RunFolder(self.layout.root.parent).kept_data
+        kept = place if place.is_dir() else None
         if like is None:
-            return read_examples(files, self.data_format, weights=weighted)
-        data = read_examples(files, self.data_format, weights=False)
+            return read_examples(files, self.data_format, weights=weighted, kept=kept)
+        data = read_examples(files, self.data_format, weights=False, kept=kept)
         if weighted and data.columns == like.columns + 1:
             return replace(data, features=data.features[:, 1:], weights=data.features[:, 0])
         return data
