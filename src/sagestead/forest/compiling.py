@@ -120,15 +120,21 @@ def warm() -> threading.Thread | None:
     return thread
 
 
-def _warm() -> None:
+def compile_once() -> bool:
+    """Have the kernels compiled on this machine, and wait for it; False when that did not work."""
     folder = cache_folder()
     if folder is not None and not is_cached():
         # Of all processes that want kernels one compiles, the others wait for what it leaves.
         with (folder / "compiling").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             if not is_cached() and not _compile():
-                return
-    load()
+                return False
+    return True
+
+
+def _warm() -> None:
+    if compile_once():
+        load()
 
 
 def _compile() -> bool:

@@ -59,7 +59,7 @@ async def serve(settings: Settings, name: str) -> None:
     gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    threading.Thread(target=_warm, name="warming", daemon=True).start()
+    threading.Thread(target=_warm, args=(settings.hosting,), name="warming", daemon=True).start()
     await stopping.wait()
     await door.drain(settings.drain_seconds)
     watching.cancel()
@@ -76,13 +76,17 @@ def open_model(prepared: Path) -> InlineModel:
     return open_prepared(prepared)
 
 
-def _warm() -> None:
-    """Load what scores models, so that no request waits for it."""
+def _warm(way: str) -> None:
+    """Load what scores models, so that no request waits for it; where instances score, see that they can."""
     give_way()
-    from sagestead.algorithms.xgboost import hosting  # noqa: F401, PLC0415 - what `open_model` needs, loaded here
     from sagestead.forest import compiling  # noqa: PLC0415 - the door opens without it
 
-    compiling.warm()
+    if way == "inline":
+        from sagestead.algorithms.xgboost import hosting  # noqa: F401, PLC0415 - what `open_model` needs, loaded here
+
+        compiling.warm()
+    elif compiling.available():
+        compiling.compile_once()
 
 
 def connection_limit() -> int:

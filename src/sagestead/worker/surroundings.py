@@ -6,13 +6,13 @@ handful of words, never the service's; the worker outlives its parent, but not t
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import os
 import resource
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -107,7 +107,11 @@ def find_openmp() -> ctypes.CDLL | None:
 
 
 def hold_lifeline(descriptor: int, ended: Callable[[], object]) -> None:
-    """Call `ended` and end this process when the lifeline's other end closes: the supervisor is gone."""
+    """Call `ended` and end this process when the lifeline's other end closes: the supervisor is gone.
+
+    The thread is a bare one: what `threading` does for another costs each of a thousand idle instances more
+    memory than its connection does.
+    """
 
     def wait() -> None:
         with contextlib.suppress(OSError):
@@ -118,7 +122,7 @@ def hold_lifeline(descriptor: int, ended: Callable[[], object]) -> None:
         os._exit(1)
 
     os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes no keywords
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+    _thread.start_new_thread(wait, ())
 
 
 def close_all_but(kept: set[int]) -> None:
