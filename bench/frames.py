@@ -1,8 +1,9 @@
-"""Cost of passing requests to an instance, on both sides of its socket, of a trivial model. Prints JSON.
+"""Cost of passing requests to an instance, on both sides of its socket. Prints JSON.
 
 python bench/frames.py [--requests 40000]
 
-Microseconds of processor time a request, user and system, the best of five runs, at 1 and 64 outstanding.
+Microseconds of processor time a request, user and system, the best of five runs, at 1 and 64 outstanding: of
+trivial models, and of the benchmarks' model, whose scoring is in the figures of the instance.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
+from model import SMALL, questions
+from ours import IMAGE
 
+from sagestead.algorithms.xgboost.serving import load
+from sagestead.forest import compiling
 from sagestead.serving.worker_host import WorkerHost
 from sagestead.worker.contract import Answer, Invocation, Model
 from sagestead.worker.serve import InstanceServer
 
 BODY = b"0.5," * 50
+ANSWER = BODY[:8]
 OUTSTANDING = (1, 64)
 REPEATS = 5
 
@@ -33,7 +39,7 @@ class OneByOne:
 
     def invoke(self, invocation: Invocation) -> Answer:
         """Answer what was asked."""
-        return Answer(200, "text/csv; charset=utf-8", invocation.body[:8])
+        return Answer(200, "text/csv; charset=utf-8", invocation.body[: len(ANSWER)])
 
 
 class Together(OneByOne):
@@ -64,17 +70,18 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def ask(host: WorkerHost, count: int, outstanding: int) -> None:
-    """Put `count` requests to the instance, so many at a time."""
+async def ask(host: WorkerHost, asked: tuple[bytes, bytes], count: int, outstanding: int) -> None:
+    """Put `count` requests (body, right answer) to the instance, so many at a time."""
     loop = asyncio.get_running_loop()
     finished = loop.create_future()
     left, wanted = count, count
-    invocation = Invocation(BODY, "text/csv", "text/csv")
+    body, right = asked
+    invocation = Invocation(body, "text/csv", "text/csv")
 
     def answered(future: asyncio.Future[Answer]) -> None:
         nonlocal left, wanted
         left -= 1
-        if future.result().body != BODY[:8]:
+        if future.result().body != right:
             raise ValueError(future.result())
         if left == 0:
             finished.set_result(None)
@@ -88,7 +95,18 @@ async def ask(host: WorkerHost, count: int, outstanding: int) -> None:
     await finished
 
 
-def measured(model: Model, outstanding: int, count: int) -> dict[str, float]:
+def scoring() -> tuple[Model, tuple[bytes, bytes]]:
+    """Return the model of the benchmarks, and a row with its prediction."""
+    if compiling.load() is None:
+        raise SystemExit("Numba is not installed, so there is nothing to measure.")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "xgboost-model").write_bytes(SMALL.file().read_bytes())
+        model = load(Path(folder), IMAGE, {})
+    (question,) = questions(SMALL, 1, 1)
+    return model, (question.csv, question.answer)
+
+
+def measured(model: Model, asked: tuple[bytes, bytes], outstanding: int, count: int) -> dict[str, float]:
     """Return microseconds a request of both sides, and how many were answered a second."""
     with tempfile.TemporaryDirectory() as folder:
         address = Path(folder) / "s"
@@ -96,9 +114,9 @@ def measured(model: Model, outstanding: int, count: int) -> dict[str, float]:
 
         async def run() -> dict[str, float]:
             host = WorkerHost(str(address))
-            await ask(host, 100, 1)
+            await ask(host, asked, 100, 1)
             front, worker, wall = time.process_time(), processor_seconds(process), time.perf_counter()
-            await ask(host, count, outstanding)
+            await ask(host, asked, count, outstanding)
             figures = {
                 "front_us": (time.process_time() - front) / count * 1e6,
                 "worker_us": (processor_seconds(process) - worker) / count * 1e6,
@@ -120,9 +138,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=40_000, help="of each run (default 40,000)")
     count = parser.parse_args().requests
     report = {}
-    for model in (OneByOne(), Together()):
+    trivial = (BODY, ANSWER)
+    for model, asked in ((OneByOne(), trivial), (Together(), trivial), scoring()):
         for outstanding in OUTSTANDING:
-            runs = [measured(model, outstanding, count) for _ in range(REPEATS)]
+            runs = [measured(model, asked, outstanding, count) for _ in range(REPEATS)]
             best = {name: min(run[name] for run in runs) for name in ("front_us", "worker_us")}
             best["requests_a_second"] = max(run["requests_a_second"] for run in runs)
             rounded = {name: round(value, 1) for name, value in best.items()}
