@@ -25,7 +25,7 @@ from sagestead.wire.frames import (
 from sagestead.worker import growth
 from sagestead.worker.connection import MOST_BYTES, READ_SIZE
 from sagestead.worker.contract import Answer, BatchModel, Invocation, Model
-from sagestead.worker.serve import InstanceServer
+from sagestead.worker.serve import LOOK_SECONDS, InstanceServer
 
 
 class Upper:
@@ -250,6 +250,31 @@ def test_a_request_that_comes_too_late_is_handed_back_and_not_begun(address: Pat
             AnswerFrame(3, 200, "text/plain", b"C"),
         ]
     assert model.asked == [b"b", b"c"]
+
+
+def test_who_asks_after_a_busy_instance_waits_for_one_request_and_not_for_all(address: Path) -> None:
+    turns, busy = threading.Semaphore(0), threading.Barrier(2)
+
+    class ByTurns(Upper):
+        def invoke(self, invocation: Invocation) -> Answer:
+            busy.wait(10)
+            turns.acquire(timeout=10)
+            threading.Event().wait(2 * LOOK_SECONDS)
+            return super().invoke(invocation)
+
+    with serving(ByTurns(), address), connected(address) as client:
+        send(client, *(RequestFrame(number, b"a") for number in range(3)))
+        busy.wait(10)
+        with closing(socket.socket(socket.AF_UNIX)) as other:
+            other.settimeout(10)
+            other.connect(str(address))
+            other.sendall(encode(PingFrame(5)))
+            turns.release()
+            assert frames(other, 2)[1] == PingFrame(5)
+        for _ in range(2):
+            busy.wait(10)
+            turns.release()
+        assert len(frames(client, 3)) == 3
 
 
 def test_requests_of_a_front_door_that_left_are_not_begun(address: Path) -> None:
