@@ -44,12 +44,14 @@ def test_an_artifact_that_changed_is_refused_once_its_digest_is_pinned(still: Wo
 
 def test_trials_share_what_they_keep_of_their_data_and_others_do_not(still: World) -> None:
     kept = still.folder / "kept"
-    still.put("bucket", "data/rows.csv", b"1,2\n0,3\n")
+    still.put("bucket", "data-of-trials/rows.csv", b"1,2\n0,3\n")
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/data-of-trials/"}
+    channel = {"ChannelName": "train", "ContentType": "csv", "DataSource": {"S3DataSource": source}}
     details: dict[str, Json] = {"alone": {}, "trial": {FACTS: {}}}
     for name, detail in details.items():
         run_id = f"training-job/staged/{name}"
         key = Key(Kind.TRAINING_JOB, "123456789012", REGION, name)
-        job = Resource(key, resource_arn(key), training_spec(), detail=detail)
+        job = Resource(key, resource_arn(key), training_spec(InputDataConfig=[channel]), detail=detail)
         Staging(still.engine, still.objects, time.time).training(job, StageTraining((run_id,)))
         run = RunFolder(still.engine.folder(run_id))
         assert run.kept_data.is_dir() is (name == "trial")
