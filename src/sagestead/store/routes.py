@@ -44,6 +44,7 @@ _PUBLISH = _PUBLISH.on_conflict_do_update(
     index_elements=[routes.c.account, routes.c.region, routes.c.endpoint],
     set_={name: _PUBLISH.excluded[name] for name in ("variants", "revision", "withdrawn")},
 )
+_NEWS = sa.select(routes).where(sa.text("withdrawn IN (0, 1)"), routes.c.revision > sa.bindparam("since"))
 _CURRENT = sa.select(counters.c.value).where(counters.c.name == "routes")
 
 
@@ -100,8 +101,7 @@ class SqlRoutes:
             if not max(1, current - self._remembered) <= since < current:
                 rows = connection.execute(sa.select(routes).where(~routes.c.withdrawn))
                 return RouteChanges(current, tuple(_route(row) for row in rows), whole=True)
-            news = routes.c.withdrawn.in_([False, True]) & (routes.c.revision > since)
-            found = connection.execute(sa.select(routes).where(news)).all()
+            found = connection.execute(_NEWS, {"since": since}).all()
         return RouteChanges(
             current,
             tuple(_route(row) for row in found if not row.withdrawn),
