@@ -446,18 +446,6 @@ def test_a_thousand_runs_are_seen_quickly(tmp_path: Path) -> None:
     assert {state.phase for state in states} == {RunPhase.LOST}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
-def test_an_instance_does_not_interrupt_who_wakes_it_but_a_job_has_the_usual_policy(
-    engine: ProcessEngine,
-) -> None:
-    engine.ensure("endpoint/0", spec())
-    until(engine, "endpoint/0", RunPhase.READY)
-    engine.ensure("job", spec("train", SCRIPT="endless"))
-    eventually(engine, (engine.folder("job") / "opt-ml" / "started").exists)
-    policies = [os.sched_getscheduler(process_of(engine, run_id)) for run_id in ("endpoint/0", "job")]
-    assert policies == [os.SCHED_BATCH, os.SCHED_OTHER]
-
-
 def test_an_instance_answers_pings(engine: ProcessEngine) -> None:
     engine.ensure("endpoint/0", spec())
     state = until(engine, "endpoint/0", RunPhase.READY)

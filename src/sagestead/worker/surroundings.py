@@ -77,17 +77,6 @@ def limit_threads(openmp: ctypes.CDLL | None, threads: int) -> None:
         openmp.omp_set_num_threads(max(1, threads))
 
 
-def let_others_finish() -> None:
-    """Have this process, when it is woken, wait until whoever runs has done what it is at, where Linux can.
-
-    An instance that interrupts the front door which has just passed a request on gets one request at a time;
-    one that does not gets all that the front door had, and everybody saves the switching to and fro.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def give_back_memory() -> None:
     """Give the system back what was freed, where the C library can: it would stay this process's own."""
     with contextlib.suppress(OSError, AttributeError):

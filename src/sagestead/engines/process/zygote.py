@@ -174,8 +174,6 @@ class Zygote:
             surroundings.hold_lifeline(descriptor, run.interrupted.touch)
         surroundings.take_environment(record.spec.environment, run.path, record.spec.threads)
         surroundings.limit_threads(self._openmp, record.spec.threads)
-        if record.spec.role == "serve" and record.spec.runtime is None:
-            surroundings.let_others_finish()
         return record.spec
 
     def _reap(self) -> None:
