@@ -5,6 +5,7 @@ Everything is deterministic. Models are kept under `.bench/models/`, so that a s
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,13 @@ class Forest:
             self._train().save_model(temporary)
             temporary.rename(path)
         return path
+
+    def another(self, number: int) -> bytes:
+        """Return a model (UBJSON) that differs from all others of its size by its base score."""
+        document = json.loads(xgboost.Booster(model_file=str(self.file())).save_raw("json"))
+        document["learner"]["learner_model_param"]["base_score"] = f"{0.25 + number / 2**16:.8f}"
+        changed = xgboost.Booster(model_file=bytearray(json.dumps(document).encode()))
+        return bytes(changed.save_raw("ubj"))
 
     def _train(self) -> xgboost.Booster:
         """Train on noise around a rule, so that the trees are full."""

@@ -50,22 +50,28 @@ def ups(times: int) -> Report:
 
 
 def creations(times: int, server: Ours) -> Report:
-    """Create endpoints of the small model one after another, and look at their workers, if they have some."""
+    """Create endpoints one after another, of models of their own and of one model; look at their workers."""
     deployment = Deployment(server)
-    deployment.model(SMALL.name, SMALL.file().read_bytes())
-    seconds = []
     for number in range(times + 1):
-        began = time.perf_counter()
-        deployment.create(f"start-{number}", SMALL.name)
-        deployment.wait(f"start-{number}")
-        seconds.append(time.perf_counter() - began)
+        deployment.model(f"{SMALL.name}-{number}", SMALL.another(number))
+    first, *own = [created(deployment, f"own-{n}", f"{SMALL.name}-{n}") for n in range(times + 1)]
+    same = [created(deployment, f"same-{n}", f"{SMALL.name}-0") for n in range(times)]
     found: Report = {
-        "first_ms": round(seconds[0] * 1e3, 1),
-        "median_ms": median_ms(seconds[1:]),
-        "worst_ms": round(max(seconds[1:]) * 1e3, 1),
+        "first_ms": round(first * 1e3, 1),
+        "median_ms": median_ms(own),
+        "worst_ms": round(max(own) * 1e3, 1),
+        "same_model_ms": median_ms(same),
         "endpoints": times,
     }
     return found | workers(server)
+
+
+def created(deployment: Deployment, endpoint: str, model: str) -> float:
+    """Create an endpoint; return after how many seconds it was in service."""
+    began = time.perf_counter()
+    deployment.create(endpoint, model)
+    deployment.wait(endpoint)
+    return time.perf_counter() - began
 
 
 def workers(server: Ours) -> Report:
