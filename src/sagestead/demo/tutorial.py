@@ -184,7 +184,7 @@ class Tutorial:
         self.watch(tuner.latest_tuning_job.name)
         self.session.wait_for_tuning_job(tuner.latest_tuning_job.name, poll=LOOK)
         self.trials = tuner.analytics().dataframe()
-        self.best = tuner.best_estimator()
+        self.best = tuner.best_training_job()  # best_estimator() would sleep for five seconds
         values = self.trials["FinalObjectiveValue"]
         return f"{len(values)} trials, {OBJECTIVE} {values.min():.4f} to {values.max():.4f}"
 
@@ -209,7 +209,11 @@ class Tutorial:
 
     def register(self) -> str:
         """Register the best trial's model as the first version of a group, approved."""
-        self.package = self.best.register(
+        artifacts = self.session.describe_training_job(self.best)["ModelArtifacts"]
+        model = self.sagemaker.model.Model(
+            self.estimator.image_uri, artifacts["S3ModelArtifacts"], self.role, sagemaker_session=self.session
+        )
+        self.package = model.register(
             content_types=["text/csv"], response_types=["text/csv"],
             inference_instances=["ml.m5.large"], transform_instances=["ml.m5.large"],
             model_package_group_name=self.prefix, approval_status="Approved",
