@@ -38,7 +38,7 @@ demo: setup $(SDK2)/.complete
 	$(BIN)/sagestead demo --python $(SDK2)/bin/python
 
 compat: setup $(SDK2)/.complete $(SDK3)/.complete $(AWSCLI)/.complete $(if $(shell command -v Rscript),$(R)/.complete)
-	$(BIN)/python -m pytest -m compat -rs tests/compat
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m compat -rs tests/compat
 
 compatibility: setup
 	$(BIN)/python -m sagestead.control.compatibility

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.compat, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.compat, pytest.mark.xdist_group("runtimes"), pytest.mark.timeout(600)]
 
 Run = Callable[..., str]
 
