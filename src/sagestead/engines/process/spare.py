@@ -19,11 +19,14 @@ from typing import NoReturn
 from sagestead.worker.surroundings import close_all_but
 
 HEAP = 4 << 20
+BLOCK = 1000
+"""About as much as a list of a tree: what is free between what the zygote holds is taken, too."""
+
 MESSAGE_LIMIT = 16 * 1024
 
 # mallopt(3): keep what is freed, and take large blocks from what is kept.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT = 64 << 20
+_KEPT = 32 << 20
 
 Become = Callable[[bytes, int], NoReturn]
 """Turns this process into that of a run: (order, held lock)."""
@@ -74,4 +77,5 @@ def _touch_heap() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
         library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-        bytearray(HEAP)
+        blocks = [bytearray(BLOCK) for _ in range(HEAP // BLOCK)]
+        del blocks
