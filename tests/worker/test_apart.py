@@ -10,17 +10,17 @@ from sagestead.worker.apart import WorkFailed, do_apart
 from sagestead.worker.contract import ModelRefused
 
 
-def test_work_is_done_in_another_process_which_is_gone_then(tmp_path: Path) -> None:
+def test_work_is_done_in_another_process_which_ends(tmp_path: Path) -> None:
     note = tmp_path / "who"
 
     def work() -> None:
         note.write_text(str(os.getpid()))
 
-    do_apart(work)
-    worker = int(note.read_text())
-    assert worker != os.getpid()
+    process = do_apart(work)
+    assert int(note.read_text()) == process != os.getpid()
+    os.waitpid(process, 0)
     with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
+        os.kill(process, 0)
 
 
 def test_a_refusal_is_the_works_own() -> None:

@@ -16,15 +16,19 @@ from typing import NoReturn
 
 from sagestead.worker.contract import ModelRefused
 
-_REFUSED = 2
+_DONE, _REFUSED, _FAILED = b"+", b"-", b"!"
 
 
 class WorkFailed(RuntimeError):  # noqa: N818 - an event
     """The work raised something, which the log holds, or its process was killed."""
 
 
-def do_apart(work: Callable[[], None]) -> None:
-    """Do the work and wait for its end.
+def do_apart(work: Callable[[], None]) -> int:
+    """Do the work and wait until it is done.
+
+    Returns:
+        The id of its process, which is still ending: that takes longer than the caller may want to wait, but
+        it has to wait for it (`os.waitpid`) some time.
 
     Raises:
         ModelRefused: as the work did.
@@ -36,29 +40,31 @@ def do_apart(work: Callable[[], None]) -> None:
     if process_id == 0:
         _do(work, told)
     os.close(told)
-    with open(heard, "rb") as words:  # noqa: PTH123 - a descriptor
+    with open(heard, "rb", buffering=0) as words:  # noqa: PTH123 - a descriptor
+        how = words.read(1)
+        if how == _DONE:
+            return process_id
         text = words.read().decode("utf-8", "replace")
     code = os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
-    if code == _REFUSED:
+    if how == _REFUSED:
         raise ModelRefused(text)
-    if code:
-        raise WorkFailed(text or f"the process that reads the model ended with {code}")
+    raise WorkFailed(text or f"the process that reads the model ended with {code}")
 
 
 def _do(work: Callable[[], None], told: int) -> NoReturn:
-    code, text = 1, ""
+    message = _FAILED
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work()
-        code = 0
+        message = _DONE
     except ModelRefused as refused:
-        code, text = _REFUSED, str(refused)
+        message = _REFUSED + str(refused).encode("utf-8", "replace")
     except BaseException as error:  # noqa: BLE001 - the last place that can say why
-        text = f"{type(error).__name__}: {error}"
+        message = _FAILED + f"{type(error).__name__}: {error}".encode("utf-8", "replace")
         traceback.print_exc()
     finally:
         try:
             sys.stderr.flush()
-            os.write(told, text.encode("utf-8", "replace"))
+            os.write(told, message)
         finally:
-            os._exit(code)
+            os._exit(0)

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,8 @@ def tell(notices: Path, run: RunFolder) -> None:
 def _serve(task: Work) -> int:
     stop_early = _Flag()
     signal.signal(signal.SIGTERM, stop_early.raise_flag)
-    model = _load(task)
+    afterwards = ExitStack()
+    model = _load(task, afterwards)
     server = InstanceServer(model, task.address)
     signal.signal(signal.SIGTERM, lambda _number, _frame: server.stop())
     if stop_early.raised:
@@ -107,6 +109,7 @@ def _serve(task: Work) -> int:
     server.ping()
     write_json(task.run.ready, {"address": str(task.address)})
     tell(task.notices, task.run)
+    afterwards.close()
     server.serve()
     return 0
 
@@ -172,7 +175,8 @@ def _transform(task: Work) -> int:
         raise FileNotFoundError(task.run.transform_task)
     stopping = _Flag()
     signal.signal(signal.SIGTERM, stopping.raise_flag)
-    model = _load(task)
+    with ExitStack() as afterwards:
+        model = _load(task, afterwards)
     with task.run.data_log.open("w", encoding="utf-8", errors="replace") as data_log:
 
         def log(line: str) -> None:
@@ -203,8 +207,10 @@ class _Flag:
         self.raised = True
 
 
-def _load(task: Work) -> Model:
+def _load(task: Work, afterwards: ExitStack) -> Model:
     """Unpack the artifact, if there is one, and load the model.
+
+    What is left to do is put into `afterwards`, which is to be closed when there is time.
 
     Raises:
         ModelRefused: the artifact or the model cannot be used.
@@ -214,7 +220,8 @@ def _load(task: Work) -> Model:
         return serving.load(task.workshop())
     entry = _entry(task.spec.entry)
     if isinstance(entry, Mapped):
-        do_apart(partial(_leave_prepared, task, entry.prepare))
+        reader = do_apart(partial(_leave_prepared, task, entry.prepare))
+        afterwards.callback(os.waitpid, reader, 0)
         return entry.open(task.run.prepared)
     _unpack(task)
     load = cast(Load, entry)
