@@ -149,6 +149,19 @@ def test_the_threads_that_a_job_may_use_just_now_change_no_bit_of_its_model(
     assert models[0] == models[1] == models[2]
 
 
+def test_a_trial_that_finds_its_data_read_gives_the_same_bytes(job: Job) -> None:
+    models = []
+    for turn in range(3):
+        layout = job({"num_round": "5", "subsample": "0.5", "tree_method": "hist", "csv_weights": "1"})
+        kept = RunFolder(layout.root.parent).kept_data
+        if turn:
+            kept.mkdir(exist_ok=True)
+        assert train(layout, image("1.7-1"), 1) == 0
+        models.append((layout.model / "xgboost-model").read_bytes())
+    assert len(list(kept.iterdir())) == 2
+    assert models[0] == models[1] == models[2]
+
+
 def test_small_data_is_trained_on_with_one_thread(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     assert [rounds.useful_threads(cells, 8) for cells in (0, 399_999, 400_000, 10**9)] == [1, 1, 2, 8]
     assert train(job({"num_round": "1"}), image("1.7-1"), 2) == 0
