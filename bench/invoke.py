@@ -3,10 +3,11 @@
 python bench/invoke.py [--quick] [--json FILE] [--only NAME]...
 
 The same models behind every server, the same rows in every request, every request different, ours signed
-anew for every measurement and verified. All servers run at once and are measured in turn, several times
-around, so that noise hits all alike. Answers are checked before every measurement and twenty times a second
-under load: ours byte for byte against XGBoost's own predictions, the others' to six decimals. A server that
-answers wrongly, or not with a 2xx, gets no figure. About ten minutes; two with --quick.
+anew for every measurement and verified. All servers are up and measured in turn, several times around, so
+that noise hits all alike; who is not measured is halted, so that nobody pays for what another does when idle.
+Answers are checked before every measurement and twenty times a second under load: ours byte for byte against
+XGBoost's own predictions, the others' to six decimals. A server that answers wrongly, or not with a 2xx, gets
+no figure. About ten minutes; two with --quick.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class Contest:
                     "memory": contender.server.memory().megabytes(),
                     "idle_cores": idle[contender.server.name],
                 }
+            for contender in contenders:
+                contender.server.halt()
             took = 0.0
             for turn in range(self.rounds):
                 began = time.monotonic()
@@ -119,7 +122,8 @@ class Contest:
         for workload, some in asked.items():
             for connections in workload.connections:
                 for contender in contenders:
-                    self._measure(Cell(workload.name, connections, contender.name), contender, some)
+                    with contender.server.awake():
+                        self._measure(Cell(workload.name, connections, contender.name), contender, some)
 
     def _start(self, forest: Forest, asked: Sequence[Question], stack: ExitStack) -> list[Contender]:
         wanted = set(self.names) - set(self.absent)

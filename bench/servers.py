@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -105,7 +105,26 @@ class Running:
         """Ask the server to end without waiting for it, so that several end at once."""
         if self.process is not None:
             self._births |= self._alive()
+            self._signal(signal.SIGCONT)
             self.process.terminate()
+
+    def halt(self) -> None:
+        """Stop every process of the tree where it is."""
+        self._signal(signal.SIGSTOP)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let a halted tree go on for the length of the block."""
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.halt()
+
+    def _signal(self, number: int) -> None:
+        for pid in self.pids():
+            with suppress(OSError):
+                os.kill(pid, number)
 
     def _alive(self) -> dict[int, str]:
         """Return the tree's processes with the moment of their birth, so that no later namesake is killed."""
