@@ -67,6 +67,7 @@ def test_rows_that_are_scored_as_they_are_read_have_the_bits_of_their_numbers(
     rows = hard_rows(np.random.default_rng(5), ensemble, 700)
     body = "\n".join(",".join("" if np.isnan(cell) else repr(float(cell)) for cell in row) for row in rows)
     monkeypatch.setattr(scoring, "_WORTH_A_THREAD", 1000)
+    monkeypatch.setattr(scoring, "_MOST_PARTS", 1000)
     for at_once, threads in ((1, 1), (7, 2), (1 << 22, 1), (1 << 22, 2), (1 << 22, 5)):
         monkeypatch.setattr(scoring, "_STEPS_AT_ONCE", at_once)
         scorer = Scorer.of(ensemble)
@@ -84,6 +85,7 @@ def test_rows_among_which_one_is_not_plain_are_left_alone(
     last: bytes, before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "_WORTH_A_THREAD", 1000)
+    monkeypatch.setattr(scoring, "_MOST_PARTS", 1000)
     scorer = Scorer.of(ensemble_of(trained("reg:squarederror", "gbtree", 1)))
     body = b"\n".join([*[ROW] * before, last, ROW])
     for threads in (1, 2, 3):

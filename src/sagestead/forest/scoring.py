@@ -30,7 +30,8 @@ _STEPS_AT_ONCE = 1 << 22
 """Steps between two returns to Python, some 20 ms of a kernel: an interrupt waits no longer."""
 _WORTH_A_THREAD = 1 << 17
 """Bytes and steps of a part, a tenth of a millisecond: less is done sooner than handed over."""
-_MOST_PARTS = 64
+_MOST_PARTS = 16
+"""What takes longer, some two milliseconds, leaves the other cores to shorter requests."""
 _ROW = 1 << 14
 """Columns of a row for which there is room before it is seen."""
 _MATRIX = 2
@@ -158,7 +159,7 @@ class Scorer:
 
         Args:
             body: the text.
-            most: threads that may work on it; each gets some milliseconds' work at least.
+            most: threads that may work on it, if it is neither short nor long.
         """
         ready = kernels()
         if ready is None:
@@ -184,9 +185,12 @@ class Scorer:
 
     def _starts(self, body: bytes) -> list[int]:
         """Return where the parts of a body begin that threads may take one after another."""
-        parts = (len(body) + body.count(b"\n") * self.steps) // _WORTH_A_THREAD
-        size = len(body) // max(1, min(parts, _MOST_PARTS))
-        near = range(size, len(body) - size // 2, size) if size else ()
+        first = body.find(b"\n") + 1  # the other lines are about as long
+        parts = (len(body) + len(body) * self.steps // first) // _WORTH_A_THREAD if first else 1
+        if not 1 < parts <= _MOST_PARTS:
+            return [0]
+        size = len(body) // parts
+        near = range(size, len(body) - size // 2, size)
         ends = {body.find(b"\n", at) + 1 for at in near}
         return [0, *sorted(end for end in ends if 0 < end < len(body))]
 
