@@ -72,7 +72,9 @@ def test_two_instances_go_on_together_after_everything_was_killed(
         (row,) = client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
         return row if row["TrainingJobStatus"] not in {"InProgress", "Stopping"} else None
 
-    assert tree.until(ended, "the job has ended", 60)["TrainingJobStatus"] == "Completed"
+    assert tree.until(ended, "the job has ended", 60)["TrainingJobStatus"] == "Completed", client(
+        "sagemaker"
+    ).describe_training_job(TrainingJobName="pair")
     body = client("s3").get_object(Bucket=BUCKET, Key="models/pair/output/model.tar.gz")["Body"].read()
     with tarfile.open(fileobj=BytesIO(body)) as tar:
         file = tar.extractfile("xgboost-model")
