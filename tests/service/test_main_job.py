@@ -330,7 +330,9 @@ def test_after_the_whole_tree_is_killed_everything_comes_back(
         cloud.deploy("kept", "before")
         cloud.in_service("kept")
         expected = cloud.predict("kept", row)
-        cloud.sagemaker.create_training_job(**request_like(cloud, "before", "interrupted", num_round="300000"))
+        cloud.sagemaker.create_training_job(
+            **request_like(cloud, "before", "interrupted", num_round="300000")
+        )
         cloud.until("describe_training_job", "SecondaryStatus", {"Training"}, TrainingJobName="interrupted")
         workers = serving_processes(cloud)
         for pid in [process.pid, *workers]:
