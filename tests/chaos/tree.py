@@ -84,9 +84,10 @@ class Tree:
         return [self.data / "runs" / name for name in INDEXES]
 
     def left(self) -> list[int]:
-        """Every process that works for this folder."""
+        """Every process that works for this folder, parents first: who is left does not see others killed."""
         data = str(self.data)
-        return [pid for pid in processes() if data in _link(pid, "cwd") or data in _command(pid)]
+        found = [pid for pid in processes() if data in _link(pid, "cwd") or data in _command(pid)]
+        return sorted(found, key=_began)
 
     def _descendants(self) -> list[int]:
         assert self.supervisor is not None
@@ -104,6 +105,13 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
 
 def processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _began(pid: int) -> int:
+    """Return when a process began, in ticks since the machine did; ids are reused, and say nothing of it."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return 0
 
 
 def descriptors(pid: int) -> int:
