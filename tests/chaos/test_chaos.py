@@ -105,11 +105,11 @@ def leaves_nothing_behind(tree: Tree, judge: Judge) -> None:
     deadline = time.monotonic() + 15
     while (found := tree.leavings()) != wanted and time.monotonic() < deadline:
         pass
-    assert found == wanted
+    assert found == wanted, tree.told()
     indexed = {path.name: len(list(path.glob("*/*"))) for path in tree.indexes()}
     assert indexed == {"owners": runs, "contents": 0 if workers else runs}
-    # Two zygotes, and who waits to prepare a model.
-    for word, count in {"service.control": 1, "service.front": 1, "process.zygote": 3}.items():
+    # Two zygotes, and perhaps who waits to prepare a model.
+    for word, counts in {"service.control": {1}, "service.front": {1}, "process.zygote": {2, 3}}.items():
         found_there = tree.part(word)
-        assert len(found_there) == count, word
+        assert len(found_there) in counts, word
         assert max(map(descriptors, found_there)) < MOST_DESCRIPTORS, word

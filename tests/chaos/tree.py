@@ -79,6 +79,14 @@ class Tree:
         ]
         return {"workers": len(self.workers()), "folders": len(folders), "sockets": len(sockets)}
 
+    def told(self) -> str:
+        """What is in every run's folder, for whoever has to find out why it is there."""
+        folders = [path for path in (self.data / "runs").iterdir() if path.name not in INDEXES]
+        return "\n".join(
+            f"{path.name}: {sorted(entry.name for entry in path.iterdir())} {_end_of(path / 'spec.json')!r}"
+            for path in folders
+        )
+
     def indexes(self) -> list[Path]:
         """The folders in which runs are noted by what they belong to."""
         return [self.data / "runs" / name for name in INDEXES]
@@ -112,6 +120,12 @@ def _began(pid: int) -> int:
     with suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     return 0
+
+
+def _end_of(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()[-500:]
+    return b""
 
 
 def descriptors(pid: int) -> int:
