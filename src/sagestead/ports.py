@@ -253,6 +253,10 @@ class Engine(Protocol):
         """Return the run's folder (domain/runs.py), made if need be."""
         ...
 
+    def path(self, run_id: str) -> Path:
+        """Return where the run's folder is, or would be: for whoever only looks."""
+        ...
+
     def ensure(self, run_id: str, spec: RunSpec) -> None:
         """Start the run unless its process lives; a run that ended is started again (`attempt` + 1)."""
         ...

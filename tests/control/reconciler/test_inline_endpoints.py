@@ -62,6 +62,21 @@ def test_one_run_prepares_the_model_for_all_instances(inline: World) -> None:
     assert not folder.parent.exists()
 
 
+def test_an_update_whose_end_was_not_recorded_leaves_nothing_of_what_served(still: World) -> None:
+    first, second = (still.put_model(f"{name}.tar.gz", name.encode()) for name in ("former", "later"))
+    with still.reconciling("inline"):
+        before = in_service(still, "renewed", variant(first))
+        spec = endpoint_spec("c2", variant(second))
+        still.change(Kind.ENDPOINT, "renewed", "Updating", spec, new_generation=True)
+        still.reaches(Kind.ENDPOINT, "renewed", "InService", "Failed")
+    folders = {path.name for path in (still.folder / "runs").iterdir()}
+    still.change(Kind.ENDPOINT, "renewed", "Updating", spec, detail=before.detail)
+    with still.reconciling("inline"):
+        after = still.reaches(Kind.ENDPOINT, "renewed", "InService", "Failed")
+    assert after.detail["EndpointConfigName"] == "c2"
+    assert {path.name for path in (still.folder / "runs").iterdir()} == folders
+
+
 def test_other_counts_and_weights_need_no_other_run(inline: World) -> None:
     uri = inline.put_model("scaled.tar.gz", b"hello ")
     endpoint = in_service(inline, "scaled", variant(uri))

@@ -92,7 +92,7 @@ class Observer:
         """Return what can be seen around a training job."""
         run_ids = run_ids_of(job)
         is_over = job.status in TERMINAL
-        folder = None if is_over else self.engine.folder(run_ids[0])
+        folder = None if is_over else self.engine.path(run_ids[0])
         failed = [run for run in runs.values() if run.phase in ENDED and run.exit_code != 0 and not is_over]
         return training_planning.Observed(
             runs=runs,
@@ -112,7 +112,7 @@ class Observer:
         """Return what can be seen around a processing job."""
         run_ids = run_ids_of(job)
         is_over = job.status in TERMINAL
-        folder = None if is_over else self.engine.folder(run_ids[0])
+        folder = None if is_over else self.engine.path(run_ids[0])
         ended = [run for run in runs.values() if run.phase in ENDED and not is_over]
         return processing_planning.Observed(
             runs=runs,
@@ -131,7 +131,7 @@ class Observer:
         is_over = job.status in TERMINAL
         collected = None
         if not is_over:
-            marker = self.engine.folder(run_ids[0]) / artifacts.MARKER
+            marker = self.engine.path(run_ids[0]) / artifacts.MARKER
             collected = read_marker(marker, Collected.from_json)
         return transform_planning.Observed(
             runs=runs,
@@ -145,14 +145,14 @@ class Observer:
         )
 
     def _failure(self, run_id: str) -> str | None:
-        return _text(Layout(self.engine.folder(run_id) / OPT_ML).failure)
+        return _text(Layout(self.engine.path(run_id) / OPT_ML).failure)
 
     def _message(self, run_id: str) -> str | None:
-        return _text(Layout(self.engine.folder(run_id) / OPT_ML).message)
+        return _text(Layout(self.engine.path(run_id) / OPT_ML).message)
 
     def _staged(self, run_ids: Iterable[str]) -> dict[str, Staged]:
         found = {
-            run_id: read_marker(self.engine.folder(run_id) / staging.MARKER, Staged.from_json)
+            run_id: read_marker(self.engine.path(run_id) / staging.MARKER, Staged.from_json)
             for run_id in run_ids
         }
         return {run_id: staged for run_id, staged in found.items() if staged is not None}

@@ -85,9 +85,13 @@ class ProcessEngine:
 
     def folder(self, run_id: str) -> Path:
         """Return the run's folder, made if need be."""
-        path = self._places.run(run_id).path
+        path = self.path(run_id)
         path.mkdir(exist_ok=True, mode=0o700)
         return path
+
+    def path(self, run_id: str) -> Path:
+        """Return where the run's folder is, or would be: for whoever only looks."""
+        return self._places.run(run_id).path
 
     def ensure(self, run_id: str, spec: RunSpec) -> None:
         """Start the run unless its process lives, or what it is to prepare is there already.
