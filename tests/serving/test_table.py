@@ -27,8 +27,11 @@ def route(*addresses: str) -> Route:
 
 
 @asynccontextmanager
-async def watching(database: Database, open_model: Open = no_models) -> AsyncIterator[RouteWatcher]:
-    watcher = RouteWatcher(SqlRoutes(database), SqlResources(database), "door", time.time, open_model)
+async def watching(
+    database: Database, open_model: Open = no_models, routes: SqlRoutes | None = None
+) -> AsyncIterator[RouteWatcher]:
+    followed = routes or SqlRoutes(database)
+    watcher = RouteWatcher(followed, SqlResources(database), "door", time.time, open_model)
     task = asyncio.create_task(watcher.run())
     await watcher.loaded()
     try:
@@ -50,6 +53,26 @@ def test_a_published_route_is_followed_and_acknowledged(database: Database) -> N
             routes.withdraw(*PLACE)
             await until(lambda: routes.settled(*PLACE, time.time()))
             assert watcher.route(*PLACE) is None
+
+    run(scenario())
+
+
+def test_what_was_published_before_control_knew_of_the_front_door_is_not_missed(database: Database) -> None:
+    class Overtaken(SqlRoutes):
+        """Publishes, and finds that nobody is waited for, just before the front door is known."""
+
+        overtaken = False
+
+        def acknowledge(self, front_door: str, revision: int, now: float) -> None:
+            if not self.overtaken:
+                self.overtaken = True
+                self.publish(route("/a"))
+                assert self.settled(*PLACE, now)
+            super().acknowledge(front_door, revision, now)
+
+    async def scenario() -> None:
+        async with watching(database, routes=Overtaken(database)) as watcher:
+            assert watcher.route(*PLACE) == route("/a")
 
     run(scenario())
 

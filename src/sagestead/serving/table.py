@@ -117,7 +117,12 @@ class RouteWatcher:
                 stopping.wait(PAUSE_AFTER_FAILURE)
 
     def _look(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> float:
-        """Take over what is new; returns the seconds until the next look."""
+        """Take over what is new; returns the seconds until the next look.
+
+        Control waits for a front door only once it knows of it: what was published before that is there at
+        the look after.
+        """
+        is_known = self._acknowledged is not None
         seen = self._resources.revision()
         if seen != self._seen:
             self._take_over(loop, stopping)
@@ -125,9 +130,11 @@ class RouteWatcher:
         now = self._clock()
         if self._owes_acknowledgement(now):
             self._acknowledge(now)
-            if not self.is_loaded:
-                self.is_loaded = True
-                loop.call_soon_threadsafe(self._loaded.set)
+        if is_known and not self.is_loaded:
+            self.is_loaded = True
+            loop.call_soon_threadsafe(self._loaded.set)
+        if not self.is_loaded:
+            return 0.0
         if self._unopened:
             self._open_some()
             return 0.0
