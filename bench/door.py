@@ -159,7 +159,7 @@ async def in_process(host: Instant, seconds: float) -> list[float]:
     """Return samples of the microseconds of a request."""
     wire, (data, _) = Wire(), signed()
     gate = app(host)
-    connection = Connection(FrontDoor(gate, repeats=gate))
+    connection = Connection(FrontDoor(gate, repeat=gate.repeat))
     connection.connection_made(wire)  # type: ignore[arg-type] # all that is used
 
     async def one() -> None:
@@ -235,7 +235,7 @@ def over_sockets(host: Instant, seconds: float) -> list[float]:
 async def serve(host: Instant, say: int) -> None:
     """Serve until killed; says the port on a pipe."""
     gate = app(host)
-    door = FrontDoor(gate, repeats=gate)
+    door = FrontDoor(gate, repeat=gate.repeat)
     os.write(say, b"%d" % await door.start("127.0.0.1", 0))
     await asyncio.Event().wait()
 

@@ -87,7 +87,8 @@ class Place:
         )
         self.keys = Keys()
         gate = Gate(self.keys, [answering], lambda: self.now, "us-east-1")
-        self.door = FrontDoor(gate, repeats=gate if repeats else None)
+        self.gate = gate
+        self.door = FrontDoor(gate, repeat=gate.repeat if repeats else None)
         self.wire = Wire()
         self.connection = Connection(self.door)
         self.connection.connection_made(self.wire)  # type: ignore[arg-type] # all of a transport that is used
@@ -250,7 +251,7 @@ def test_what_is_remembered_is_bounded() -> None:
             place.now = NOW + number / 30  # so that there is time to learn each
             draft = replace(invocation(), path=f"/endpoints/{'h' * (number % 70 + 1)}{number}/invocations")
             assert statuses(await place.send(message(draft))) == [200]
-        kept = place.door.repeats._memory  # type: ignore[union-attr] # the gate's
+        kept = place.gate._memory
         assert sum(len(alike) for alike in kept._by_size.values()) <= memory.MOST
         assert max(len(alike) for alike in kept._by_size.values()) <= memory.ALIKE
 
@@ -264,7 +265,7 @@ def test_boto3_is_compared_from_its_second_request_on() -> None:
         names = frozenset({"sagemaker"})
         answering = Service("runtime", names, "rest-json", dispatch.is_runtime, service, service.again)
         gate = Gate(Keys(), [answering], time.time, "us-east-1")
-        door = FrontDoor(gate, repeats=gate)
+        door = FrontDoor(gate, repeat=gate.repeat)
         port = await door.start("127.0.0.1", 0)
         client = botocore.session.Session().create_client(
             "sagemaker-runtime",

@@ -18,7 +18,6 @@ from sagestead.frontdoor.body import InboundBody, framed
 from sagestead.frontdoor.head import (
     answer_head,
     has_body,
-    kept_answer,
     malformed,
 )
 from sagestead.frontdoor.reading import Exchange, Reading
@@ -81,7 +80,7 @@ class Connection(Reading):
             data = begun + data
             self.in_head = False
         if len(data) <= self.limits.repeated and self._is_idle():
-            if self._repeat(data) or (not begun and self._await_rest(data)):
+            if self._repeat(data, is_begun=bool(begun)):
                 return
             self._alone = data
         self._feed(data)
@@ -94,60 +93,29 @@ class Connection(Reading):
             return False
         return self.answering is None and self.writable is None and self.resting is None
 
-    def _repeat(self, data: bytes) -> bool:
-        """Answer a request that is like an earlier one without reading it; False if it has to be read."""
+    def _repeat(self, data: bytes, *, is_begun: bool) -> bool:
+        """Answer a request that is like an earlier one without reading it; False if it has to be read.
+
+        A head whose body has yet to come, as many clients send it, is kept until then: once.
+        """
         door = self.door
-        if door.repeats is None or door.draining:
+        if door.repeat is None or door.draining:
             return False
         request_id = door.new_id()
-        found = door.repeats.repeat(data, request_id, self.like, secure=self.secure)
-        if found is None:
-            return False
+        found = door.repeat(data, request_id, self.like, secure=self.secure)
+        if isinstance(found, int):
+            if is_begun or not found or len(data) + found > self.limits.repeated:
+                return False
+            self._begun, self.in_head = data, True
+            self.head_since = self.progress_at = door.clock()
+            return True
         self.like, answer = found
-        if isinstance(answer, Pending):
-            self.answering = answer.source
-            answer.source.add_done_callback(partial(self._settle_repeated, self.like, request_id, answer))
+        template = self.like.template
+        if isinstance(answer, Response) and isinstance(answer.body, bytes):
+            self._reply(template.method, answer, answer.body, keep=True)
         else:
-            self._reply_repeated(self.like, request_id, answer)
-        return True
-
-    def _settle_repeated(
-        self, like: Remembered, request_id: str, pending: Pending, source: asyncio.Future[Any]
-    ) -> None:
-        """Go on with the answer that a future brings to a request that was not read."""
-        if self.transport is None:
-            self._settle(_unread(like, request_id), pending, source)
-            return
-        self.answering = None
-        try:
-            answer = pending.finish(source)
-        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 - as in `_next`
-            self._cut_off(request_id, error)
-        else:
-            self._reply_repeated(like, request_id, answer)
-        if self.queue:
-            self._next()
-
-    def _reply_repeated(
-        self, like: Remembered, request_id: str, answer: Response | Awaitable[Response]
-    ) -> None:
-        """Write the answer to a request that was not read, if it is here."""
-        if isinstance(answer, Response) and isinstance(answer.body, bytes) and self._keeps(keep=True):
-            if self.transport is not None:
-                self.transport.write(kept_answer(answer, answer.body, self.door.beginnings))
-                self.progress_at = self.door.clock()
-        else:
-            self._take(_unread(like, request_id), answer)
-
-    def _await_rest(self, data: bytes) -> bool:
-        """Keep a head that is like an earlier one until its body comes, as many clients send it: once."""
-        repeats = self.door.repeats
-        missing = 0 if repeats is None else repeats.missing(data, self.like, secure=self.secure)
-        if not missing or len(data) + missing > self.limits.repeated:
-            return False
-        self._begun = data
-        self.in_head = True
-        self.head_since = self.progress_at = self.door.clock()
+            body = InboundBody.empty()
+            self._take((template.request(body, 0, request_id), body, True), answer)
         return True
 
     def eof_received(self) -> bool:
@@ -187,7 +155,7 @@ class Connection(Reading):
             try:
                 self._take(exchange, self._ask(exchange[0]))
             except Exception as error:  # noqa: BLE001 - of any defect the client sees a connection that ends
-                self._cut_off(exchange[0].request_id, error)
+                self._cut_off(exchange[0], error)
         if not self.reading:
             self._flow()
 
@@ -210,7 +178,7 @@ class Connection(Reading):
         """Write an answer that is here; else wait for it with as little as it takes."""
         request, body, keep = exchange
         if isinstance(answer, Response) and body.complete and isinstance(answer.body, bytes):
-            self._reply(request, answer, answer.body, keep=keep)
+            self._reply(request.method, answer, answer.body, keep=keep)
         elif isinstance(answer, Pending):
             self.answering = answer.source
             answer.source.add_done_callback(partial(self._settle, exchange, answer))
@@ -229,16 +197,16 @@ class Connection(Reading):
         except Refusal as refusal:
             self._take(exchange, malformed(refusal))
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 - as in `_next`
-            self._cut_off(exchange[0].request_id, error)
+            self._cut_off(exchange[0], error)
         self._next()
 
-    def _reply(self, request: Request, response: Response, content: bytes, *, keep: bool) -> None:
+    def _reply(self, method: str, response: Response, content: bytes, *, keep: bool) -> None:
         """Write an answer whose body is here, to a request that is here whole."""
         if self.transport is None:
             return
         keep = self._keeps(keep=keep)
-        head = self._head(request, response, keep=keep)
-        self.transport.write(head + content if has_body(response, request.method) else head)
+        head = self._head(method, response, keep=keep)
+        self.transport.write(head + content if has_body(response, method) else head)
         self.progress_at = self.door.clock()
         if not keep:
             self._part()
@@ -246,13 +214,13 @@ class Connection(Reading):
     def _keeps(self, *, keep: bool) -> bool:
         return keep and not self.door.draining and not (self.ended and not self.queue)
 
-    def _head(self, request: Request, response: Response, *, keep: bool) -> bytes:
-        return answer_head(response, self.door.beginnings, method=request.method, keep=keep)
+    def _head(self, method: str, response: Response, *, keep: bool) -> bytes:
+        return answer_head(response, self.door.beginnings, method=method, keep=keep)
 
-    def _cut_off(self, request_id: str, error: BaseException) -> None:
+    def _cut_off(self, request: Request, error: BaseException) -> None:
         """End the connection in the middle of an answer, so that the client does not take it for whole."""
         if self.transport is not None:
-            log.error("request %s: the answer was cut off", request_id, exc_info=error)
+            log.error("request %s: the answer was cut off", request.request_id, exc_info=error)
             self.transport.abort()
 
     async def _serve(self, exchange: Exchange, answer: Response | Awaitable[Response]) -> None:
@@ -267,7 +235,7 @@ class Connection(Reading):
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `_next`
-            self._cut_off(request.request_id, error)
+            self._cut_off(request, error)
         finally:
             self.answering = None
             self.progress_at = self.door.clock()
@@ -321,7 +289,7 @@ class Connection(Reading):
     async def _write(self, request: Request, response: Response, *, keep: bool) -> None:
         if self.transport is None:
             return
-        head = self._head(request, response, keep=keep)
+        head = self._head(request.method, response, keep=keep)
         if not has_body(response, request.method):
             self.transport.write(head)
         elif isinstance(response.body, Stream):
@@ -364,9 +332,3 @@ class Connection(Reading):
         """Close the connection when no request is being read or answered, and none was since then."""
         if self._is_idle() and self.progress_at < since and self.transport is not None:
             self.transport.close()
-
-
-def _unread(like: Remembered, request_id: str) -> Exchange:
-    """Return what stands for a request that was not read."""
-    body = InboundBody.empty()
-    return like.template.request(body, 0, request_id), body, True

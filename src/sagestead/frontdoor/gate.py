@@ -123,30 +123,31 @@ class Gate:
 
     def repeat(
         self, data: bytes, request_id: str, before: Remembered | None, *, secure: bool
-    ) -> Repeat | None:
-        """Answer a request that came whole and alone, if it is like one that was verified.
+    ) -> Repeat | int:
+        """Answer a request that came alone, if it is like one that was verified.
 
         Args:
-            data: all of it.
+            data: all that has come.
             request_id: names it.
             before: what the last request of the connection was like.
             secure: whether it arrived over TLS.
 
         Returns:
-            What it is like, and its answer; None if it has to be read: nothing was done then.
+            What it is like, and its answer; else how many bytes of its body have yet to come, 0 if it has to
+            be read: nothing was done then.
         """
         like = self._memory.find(data, before, secure=secure)
         if like is None:
-            return None
+            return 0
         before, values = like
         template = before.template
+        if missing := template.missing(data, values):
+            return max(0, missing)
         body, now = data[template.size :], self._clock()
-        credential = self._keys.held(template.access_key_id)
-        if credential is None or len(body) > self._room.left:
-            return None
-        principal = template.settle(values, body, credential, now)
+        credential = self._keys.held(template.access_key_id) if len(body) <= self._room.left else None
+        principal = None if credential is None else template.settle(values, body, credential, now)
         if principal is None:
-            return None
+            return 0
         before.used_at = now
         try:
             answer = before.again(principal, body)
@@ -156,11 +157,6 @@ class Gate:
             answer.request_id = request_id
             return before, answer
         return before, before.visit(request_id, self._room).wait(answer, len(body))
-
-    def missing(self, data: bytes, before: Remembered | None, *, secure: bool) -> int:
-        """Return how many bytes a request lacks whose head is like one that was verified; 0 if it is not."""
-        like = self._memory.find(data, before, secure=secure)
-        return 0 if like is None else like[0].template.missing(data, like[1])
 
     def _visit(self, method: str, request_id: str, service: Service, rules: Rules) -> Visit:
         return Visit(method, request_id, service.name, rules.protocol, self._room)

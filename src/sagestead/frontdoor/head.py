@@ -156,15 +156,6 @@ def answer_head(response: Response, beginnings: Beginnings, *, method: str, keep
     return beginning + (b"" if method == "HEAD" else b"Transfer-Encoding: chunked\r\n") + end
 
 
-def kept_answer(response: Response, body: bytes, beginnings: Beginnings) -> bytes:
-    """Return an answer to a POST, its head as `answer_head` gives it; the connection is kept after it."""
-    beginning, measured = beginnings.of(response.status, response.headers)
-    if measured or not response.request_id or response.status in _NO_BODY:
-        return answer_head(response, beginnings, method="POST", keep=True) + body
-    named = response.request_id.encode()
-    return b"%bx-amzn-RequestId: %b\r\nContent-Length: %d\r\n\r\n%b" % (beginning, named, len(body), body)
-
-
 def has_body(response: Response, method: str) -> bool:
     """True when the answer's body is sent."""
     return method != "HEAD" and response.status not in _NO_BODY

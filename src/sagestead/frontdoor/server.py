@@ -30,16 +30,12 @@ may already be on its way, and is answered."""
 
 
 class Repeats(Protocol):
-    """Who answers requests that are like earlier ones; see `Gate`."""
+    """See `Gate.repeat`."""
 
-    def repeat(
+    def __call__(
         self, data: bytes, request_id: str, before: Remembered | None, *, secure: bool
-    ) -> Repeat | None:
-        """Return what a request is like and its answer; None if it has to be read."""
-        ...
-
-    def missing(self, data: bytes, before: Remembered | None, *, secure: bool) -> int:
-        """Return how many bytes a request lacks whose head is like an earlier one's; 0 if it is not."""
+    ) -> Repeat | int:
+        """Return what a request is like and its answer, or how many bytes it lacks; 0: it has to be read."""
         ...
 
 
@@ -48,7 +44,7 @@ class FrontDoor:
 
     Args:
         app: answers every request.
-        repeats: answers requests that are like earlier ones, before they are read.
+        repeat: answers requests that are like earlier ones, before they are read.
         limits: bounds on what clients may hold.
         clock: seconds, monotonic.
     """
@@ -58,10 +54,10 @@ class FrontDoor:
         app: App,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
-        repeats: Repeats | None = None,
+        repeat: Repeats | None = None,
     ) -> None:
         self.app = app
-        self.repeats = repeats
+        self.repeat = repeat
         self.limits = limits or Limits()
         self.clock = clock
         self.loop = asyncio.get_running_loop()

@@ -53,7 +53,7 @@ async def serve(settings: Settings, name: str) -> None:
     watching = asyncio.gather(watcher.run(), certificates.keep(), books.run())
     handler = InvocationHandler(watcher, tallies=tallies)
     gate = build_gate(settings, adapters, handler, stopping.is_set)
-    door = FrontDoor(gate, Limits(connections=connection_limit()), repeats=gate)
+    door = FrontDoor(gate, Limits(connections=connection_limit()), repeat=gate.repeat)
     await door.start(settings.host, settings.port, reuse_port=True, tls=certificates.context)
     gc.collect()
     gc.freeze()

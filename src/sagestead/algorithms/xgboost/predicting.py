@@ -78,15 +78,6 @@ class Booster:
         except Unscorable as error:
             raise Unpredictable(str(error)) from None
 
-    def predict_csv(self, body: bytes, most: int) -> NDArray[np.float32] | None:
-        """Return the predictions of a plain CSV body, scored as it is read; None when it has to be decoded.
-
-        Args:
-            body: the text.
-            most: threads that may work on it.
-        """
-        return self.scorer.score_csv(body, most)
-
     def _by_threads(self, matrix: Matrix, parts: int) -> NDArray[np.float32]:
         """Score equal parts at the same time; the kernels do not hold the GIL."""
         bounds = np.linspace(0, matrix.shape[0], parts + 1).astype(int)

@@ -207,7 +207,7 @@ class XgboostModel:
     def _at_once(self, invocation: Invocation) -> Predictions | None:
         """Return the predictions of plain CSV for a single model, None of anything else."""
         plain = invocation.content_type in _CSV_TYPES and len(self._boosters) == 1 and self._takes_any_width
-        return self._first.predict_csv(invocation.body, self._settings.text_threads) if plain else None
+        return self._first.scorer.score_csv(invocation.body, self._settings.text_threads) if plain else None
 
     def _predict(self, rows: Rows) -> Predictions:
         matrix = rows.matrix

@@ -26,7 +26,7 @@ from sagestead.wire.sigv4.keys import seal
 from sagestead.wire.sigv4.verification import identify
 from sagestead.wire.sigv4.version4 import Version4
 
-LONGEST_HEAD = 8192
+_LONGEST_HEAD = 8192
 _DATE, _SIGNATURE, _LENGTH = b"x-amz-date", b"authorization", b"content-length"
 _DIGEST = b"x-amz-content-sha256"
 _TEXTS = frozenset({b"amz-sdk-invocation-id", b"x-amzn-trace-id", b"traceparent"})
@@ -112,21 +112,21 @@ class Template:
         return pieces[1::2] if pieces[::2] == self._literals else None
 
     def missing(self, data: bytes, values: Values) -> int:
-        """Return how many bytes of the body are not in `data`; 0 if more are there than were declared."""
+        """Return how many bytes of the body are not in `data`; less than 0: it is no such request."""
         length = values[self._length]
-        return max(0, self.size + int(length) - len(data)) if length.isdigit() else 0
+        return self.size + int(length) - len(data) if length.isdigit() else -1
 
     def settle(self, values: Values, body: bytes, credential: Credential, now: float) -> Principal | None:
         """Return who signed; None if the request has to be read the long way.
 
         Args:
             values: from `read`.
-            body: all of it.
+            body: all of it, of the declared length.
             credential: what the store holds for `access_key_id`.
             now: seconds since the epoch.
         """
         digest = sha256(body).hexdigest().encode()
-        if not self._fits(values, len(body), digest, now):
+        if not self._fits(values, digest, now):
             return None
         canonical = sha256(self._form % self._pick((*values, digest))).hexdigest().encode()
         expected = seal(credential.secret, self._scope).sign(self._beginning + canonical)
@@ -136,7 +136,7 @@ class Template:
             return self._principal
         return self._identify(credential, now)
 
-    def _fits(self, values: Values, length: int, digest: bytes, now: float) -> bool:
+    def _fits(self, values: Values, digest: bytes, now: float) -> bool:
         """Whether everything but the signature is right."""
         if values[self._date] != self._stamp and not self._take_stamp(values[self._date]):
             return False
@@ -144,8 +144,7 @@ class Template:
             if values[place].translate(None, _VISIBLE):
                 return False
         in_time = -self._skew <= now - self._moment <= self._skew
-        declared = self._digest is None or values[self._digest] == digest
-        return in_time and declared and values[self._length] == b"%d" % length
+        return in_time and (self._digest is None or values[self._digest] == digest)
 
     def _identify(self, credential: Credential, now: float) -> Principal | None:
         """Return whose the right signature is; remembered for a credential that does not end by itself."""
@@ -198,7 +197,7 @@ def template_of(data: bytes, request: Request, claim: Claim, rules: Rules) -> Te
         return None
     if len(authorization) < _HEX or parse_authorization(authorization)[1] != authorization[-_HEX:]:
         return None
-    end = data.find(_END, 0, LONGEST_HEAD)
+    end = data.find(_END, 0, _LONGEST_HEAD)
     head = data[: end + len(_END)] if end > 0 else b""
     blanks = _blanks(head, request.headers)
     return Template(request, claim, proof, rules, head, blanks) if blanks else None
