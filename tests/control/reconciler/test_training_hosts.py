@@ -76,13 +76,18 @@ def test_a_host_that_is_killed_ends_the_others_and_fails_the_job(world: World) -
     assert job.detail["FailureReason"].endswith("exit code: 137")
 
 
+def training(world: World, name: str) -> Resource | None:
+    """Return a job once it is noted that it trains: its processes are there a moment before."""
+    seen = world.get(Kind.TRAINING_JOB, name)
+    return seen if seen is not None and seen.detail["SecondaryStatus"] == "Training" else None
+
+
 def test_instances_that_are_taken_back_come_again_with_the_checkpoints(world: World) -> None:
     checkpoints = {"CheckpointConfig": {"S3Uri": "s3://bucket/spot"}}
     job = start(world, "spot", "endless", **SPOT, **checkpoints)
     (run,) = waiting(world, job, 1)
     (run.layout.checkpoints / "late").write_text("last moment")
-    seen = world.get(Kind.TRAINING_JOB, "spot")
-    assert seen is not None
+    seen = world.until(lambda: training(world, "spot"))
     detail = interrupted(seen.detail, seen.modified_at, 0)
     world.change(Kind.TRAINING_JOB, "spot", "InProgress", detail=detail)
     world.until(lambda: [one.attempt for one in world.runs(job) if one.phase is RunPhase.STARTING] == [2])
