@@ -94,8 +94,8 @@ class Tree:
     def left(self) -> list[int]:
         """Every process that works for this folder, parents first: who is left does not see others killed."""
         data = str(self.data)
-        found = [pid for pid in processes() if data in _link(pid, "cwd") or data in _command(pid)]
-        return sorted(found, key=_began)
+        named = [pid for pid in processes() if data in _link(pid, "cwd") or data in _command(pid)]
+        return sorted({*named, *self._descendants()}, key=_began)  # zygotes name no folder
 
     def _descendants(self) -> list[int]:
         assert self.supervisor is not None
